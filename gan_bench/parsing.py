@@ -1,0 +1,69 @@
+"""What people type for lists, ranges, rates and settings, read into values. No torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from gan_bench.errors import InputError
+from gan_bench.spec import Rates, Scalar
+
+
+def parse_names(text: str, asked: str) -> tuple[str, ...]:
+    """Parse a comma list of names; raise InputError when it, or one of its items, is empty."""
+    items = tuple(item.strip() for item in text.split(","))
+    if not all(items):
+        raise InputError(f"{asked} {text!r}: an empty name; type a comma list such as a,b")
+    return items
+
+
+def parse_seeds(text: str, asked: str = "--seeds") -> tuple[int, ...]:
+    """Parse a comma list of whole numbers and inclusive ranges such as `0-2,7`; at most 10,000 seeds."""
+    seeds: list[int] = []
+    for item in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,10})(?:-(\d{1,10}))?\s*", item)
+        if not match:
+            raise InputError(f"{asked} {text!r}: {item!r} is no seed; type numbers or ranges such as 0-2,7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise InputError(f"{asked} {text!r}: the range {match[0]} runs backwards; type {last}-{first}")
+        if last >= 2**31 or last - first >= 10_000:
+            raise InputError(f"{asked} {text!r}: seeds go up to {2**31 - 1}, at most 10,000 in a range")
+        seeds.extend(range(first, last + 1))
+    return tuple(dict.fromkeys(seeds))
+
+
+def parse_rates(text: str, asked: str = "--lrs") -> tuple[Rates, ...]:
+    """Parse a comma list of learning rates; `4e-4:1e-4` gives the generator's and the discriminator's."""
+    rates: list[Rates] = []
+    for item in text.split(","):
+        parts = item.strip().split(":")
+        try:
+            numbers = [float(part) for part in parts]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, 2):
+            raise InputError(f"{asked} {text!r}: {item!r} is no rate; type 1e-4,2e-4 or 4e-4:1e-4 (G:D)")
+        if not all(0 < number < 10 for number in numbers):
+            raise InputError(f"{asked} {text!r}: {item.strip()!r} must be above 0 and below 10")
+        rates.append((numbers[0], numbers[-1]))
+    return tuple(dict.fromkeys(rates))
+
+
+def parse_settings(items: Sequence[str], asked: str = "--set") -> dict[str, Scalar]:
+    """Parse `KEY=VALUE` items; values that read as JSON numbers or booleans become them, others stay text."""
+    settings: dict[str, Scalar] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        key, text = key.strip(), text.strip()
+        if not equals or not re.fullmatch(r"[a-z][a-z0-9_]*", key) or not text:
+            raise InputError(f"{asked} {item!r}: type KEY=VALUE, such as {asked} width=0.5")
+        if key in settings:
+            raise InputError(f"{asked} {key} was given twice: give it once")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        settings[key] = value if isinstance(value, (bool, int, float, str)) else text
+    return settings

@@ -1,0 +1,82 @@
+"""One way to find a thing by name: models, losses, data sets, metrics, extractors, plots, executors."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from gan_bench.errors import InputError, unknown
+
+T = TypeVar("T")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name` if it is allowed; raise InputError otherwise (names become file names)."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{kind} name {name!r} is not allowed: use 1 to 64 of a-z, 0-9, '.', '_', '-', "
+            "the first a letter or a digit"
+        )
+    return name
+
+
+class Registry(Generic[T]):
+    """Names to things of one kind; built-ins are found by importing a package's modules, others by entry point.
+
+    `package` is the room whose files register themselves; `group` is the entry-point group through which
+    other distributions add theirs. Both are looked up once, at the first question.
+    """
+
+    def __init__(self, kind: str, package: str, group: str) -> None:
+        self.kind = kind
+        self.package = package
+        self.group = group
+        self._things: dict[str, T] = {}
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that registers a thing under `name`; a name can be taken only once."""
+        check_name(self.kind, name)
+
+        def decorate(thing: T) -> T:
+            if name in self._things:
+                raise InputError(f"{self.kind} {name!r} is registered twice: choose another name")
+            self._things[name] = thing
+            return thing
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """Return the thing called `name`; raise InputError with the nearest names if there is none."""
+        self._discover()
+        if name not in self._things:
+            raise unknown(self.kind, name, self._things)
+        return self._things[name]
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted."""
+        self._discover()
+        return sorted(self._things)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._things
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True
+        package = importlib.import_module(self.package)
+        for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+            importlib.import_module(f"{self.package}.{module.name}")
+        for entry in importlib.metadata.entry_points(group=self.group):
+            if entry.name not in self._things:
+                entry.load()
