@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from gan_bench.errors import InputError
 from gan_bench.spec import Rates, Scalar
 
+MAX_SEEDS = 10_000
+
 
 def parse_names(text: str, asked: str) -> tuple[str, ...]:
     """Parse a comma list of names; raise InputError when it, or one of its items, is empty."""
@@ -27,10 +29,12 @@ def parse_seeds(text: str, asked: str = "--seeds") -> tuple[int, ...]:
             raise InputError(f"{asked} {text!r}: {item!r} is no seed; type numbers or ranges such as 0-2,7")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise InputError(f"{asked} {text!r}: the range {match[0]} runs backwards; type {last}-{first}")
-        if last >= 2**31 or last - first >= 10_000:
-            raise InputError(f"{asked} {text!r}: seeds go up to {2**31 - 1}, at most 10,000 in a range")
+            raise InputError(f"{asked} {text!r}: the range {item.strip()} runs backwards; type {last}-{first}")
+        if last >= 2**31 or last - first >= MAX_SEEDS:
+            raise InputError(f"{asked} {text!r}: seeds go up to {2**31 - 1}, at most {MAX_SEEDS:,} in a range")
         seeds.extend(range(first, last + 1))
+        if len(seeds) > MAX_SEEDS:
+            raise InputError(f"{asked} {text!r}: more than {MAX_SEEDS:,} seeds; ask for fewer")
     return tuple(dict.fromkeys(seeds))
 
 
@@ -61,9 +65,15 @@ def parse_settings(items: Sequence[str], asked: str = "--set") -> dict[str, Scal
             raise InputError(f"{asked} {item!r}: type KEY=VALUE, such as {asked} width=0.5")
         if key in settings:
             raise InputError(f"{asked} {key} was given twice: give it once")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        settings[key] = value if isinstance(value, (bool, int, float, str)) else text
+        settings[key] = _scalar(text)
     return settings
+
+
+def _scalar(text: str) -> Scalar:
+    if text[0] in "[{":
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (bool, int, float, str)) else text

@@ -150,6 +150,9 @@ class RunSink(Protocol):
     def add_grid(self, spec: RunSpec, epoch: int, grid: Images) -> None:
         """Write samples/epoch_NNNN.png from uint8 [H, W] or [H, W, 3]."""
 
+    def add_real_grid(self, spec: RunSpec, grid: Images) -> None:
+        """Write samples/real.png: real images laid out as the grids are, uint8 [H, W] or [H, W, 3]."""
+
     def checkpoint(self, spec: RunSpec, checkpoint: Checkpoint) -> None:
         """Replace the run's checkpoint."""
 

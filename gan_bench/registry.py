@@ -73,10 +73,30 @@ class Registry(Generic[T]):
     def _discover(self) -> None:
         if self._discovered:
             return
-        self._discovered = True
-        package = importlib.import_module(self.package)
-        for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-            importlib.import_module(f"{self.package}.{module.name}")
-        for entry in importlib.metadata.entry_points(group=self.group):
-            if entry.name not in self._things:
-                entry.load()
+        self._discovered = True  # before the imports: what they import may ask, too
+        try:
+            package = importlib.import_module(self.package)
+            for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+                importlib.import_module(f"{self.package}.{module.name}")
+            for entry in importlib.metadata.entry_points(group=self.group):
+                self._load(entry)
+        except BaseException:
+            self._discovered = False  # else the next question would be answered from a part of them
+            raise
+
+    def _load(self, entry: importlib.metadata.EntryPoint) -> None:
+        """Import what another distribution adds; that registers it, as a built-in one does."""
+        if entry.name in self._things:
+            return
+        try:
+            entry.load()
+        except Exception as error:
+            raise InputError(
+                f"{self.kind} {entry.name!r}: its plugin {entry.value} can't be loaded "
+                f"({type(error).__name__}: {error}); mend or uninstall it"
+            ) from error
+        if entry.name not in self._things:
+            raise InputError(
+                f"{self.kind} {entry.name!r}: its plugin {entry.value} registers nothing of that name; "
+                f"give the entry point the name that it registers"
+            )

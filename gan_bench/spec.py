@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -38,6 +39,8 @@ class Recipe(Frozen):
     `steps` says how long the published training is.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     loss: str = "bce"
     lr_g: Rate = 2e-4
     lr_d: Rate = 2e-4
@@ -67,6 +70,8 @@ class Evaluation(Frozen):
 
 class RunSpec(Frozen):
     """The frozen, hashable description of one training and of how it is scored."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     model: str
     loss: str
@@ -98,7 +103,7 @@ class RunSpec(Frozen):
         """A readable slug and the first 10 digits of the hash: a safe file name of at most 64 characters."""
         rates = f"{self.lr_g:g}" if self.lr_g == self.lr_d else f"{self.lr_g:g}-{self.lr_d:g}"
         slug = f"{self.model}-{self.loss}-{self.dataset}{self.image_size}-lr{rates}-s{self.seed}"
-        slug = re.sub(r"[^a-z0-9._-]", "", slug.lower())
+        slug = re.sub(r"[^a-z0-9._-]", "", slug.lower()).lstrip("._-")
         return f"{slug[:53]}-{self.sha256[:10]}"
 
     @property
@@ -113,6 +118,18 @@ class RunSpec(Frozen):
 
     def __hash__(self) -> int:
         return hash(self.sha256)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs that one program trains: one or more lanes that differ only in seed and learning rates."""
+
+    specs: tuple[RunSpec, ...]
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The lanes' run ids, in order."""
+        return tuple(spec.run_id for spec in self.specs)
 
 
 class EvalProtocol(Frozen):

@@ -1,0 +1,42 @@
+"""The executor of this machine: one job is worked on in this process, several in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gan_bench.errors import InputError
+from gan_bench.execution.executor import Executor, OnLost, Work, executors, never
+from gan_bench.execution.processes import execute_in_processes
+from gan_bench.execution.reason import reason_of
+from gan_bench.record import Observer
+from gan_bench.spec import Group
+
+
+@executors.register("local")
+class LocalExecutor(Executor):
+    """Executes groups on this machine."""
+
+    def execute(
+        self,
+        groups: Sequence[Group],
+        work: Work,
+        *,
+        jobs: int,
+        threads: int,
+        observer: Observer,
+        on_lost: OnLost,
+        stop: Callable[[], bool] = never,
+    ) -> None:
+        """Work on every group; see Executor. With one job, `threads` is left to who set this process up."""
+        if jobs < 1 or threads < 1:
+            raise InputError(f"--jobs {jobs} with {threads} threads each: type --jobs 1 or more")
+        if jobs > 1:
+            execute_in_processes(groups, work, jobs, threads, observer, on_lost, stop)
+            return
+        for group in groups:
+            if stop():
+                return
+            try:
+                work(group, observer)
+            except Exception as error:
+                on_lost(group, reason_of(error))

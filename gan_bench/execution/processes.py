@@ -1,0 +1,159 @@
+"""Groups in processes of their own: each has a pipe to this process, so that a dying one names its group.
+
+No queue is shared: a process killed while it holds a shared queue's lock would stop all the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from gan_bench.execution.executor import OnLost, Work
+from gan_bench.execution.reason import reason_of_exit
+from gan_bench.execution.worker import Done, Ready, serve
+from gan_bench.record import Observer, Progress
+from gan_bench.spec import Group
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+PATIENCE_SECONDS = 5.0
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    group: Group | None = None
+    ready: bool = False
+
+
+def execute_in_processes(
+    groups: Sequence[Group],
+    work: Work,
+    jobs: int,
+    threads: int,
+    observer: Observer,
+    on_lost: OnLost,
+    stop: Callable[[], bool],
+) -> None:
+    """Work on every group in at most `jobs` processes; see Executor.execute."""
+    waiting = deque(groups)
+    workers: list[_Worker] = []
+    try:
+        while True:
+            if stop():
+                waiting.clear()
+            while waiting and len(workers) < jobs:
+                workers.append(_start(work, threads))
+                _give(workers[-1], waiting)
+            if not workers:
+                return
+            for worker in _with_news(workers):
+                if not _hear(worker, observer, on_lost):
+                    workers.remove(worker)
+                elif worker.group is None:
+                    if stop():
+                        waiting.clear()
+                    if not _give(worker, waiting):
+                        workers.remove(worker)
+                        _end([worker])
+    finally:
+        _terminate(workers)
+
+
+def _start(work: Work, threads: int) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=serve, args=(there,), name="gan_bench worker")
+    try:
+        with _environment(dict.fromkeys(THREAD_VARIABLES, str(threads))):
+            process.start()
+    finally:
+        there.close()  # only the worker holds that end, so that its death is the end of the pipe
+    worker = _Worker(process, here)
+    try:
+        here.send(work)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it is dead already: the next news tells
+    except BaseException:  # work that can't be pickled, or an interrupt
+        _terminate([worker])
+        raise
+    return worker
+
+
+def _give(worker: _Worker, waiting: deque[Group]) -> bool:
+    """Send the worker its next group; return whether there was one."""
+    if not waiting:
+        return False
+    worker.group = waiting.popleft()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        worker.pipe.send(worker.group)
+    return True
+
+
+def _with_news(workers: list[_Worker]) -> list[_Worker]:
+    heard = wait([worker.pipe for worker in workers])
+    return [worker for worker in workers if worker.pipe in heard]
+
+
+def _hear(worker: _Worker, observer: Observer, on_lost: OnLost) -> bool:
+    """Take one message of the worker; return whether it lives."""
+    try:
+        message = worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join(PATIENCE_SECONDS)
+        code = worker.process.exitcode
+        _terminate([worker])
+        if worker.group is not None:
+            on_lost(worker.group, reason_of_exit(code, ready=worker.ready))
+        return False
+    match message:
+        case Progress():
+            observer(message)
+        case Ready():
+            worker.ready = True
+        case Done(fault):
+            group, worker.group = worker.group, None
+            if fault and group is not None:
+                on_lost(group, fault)
+    return True
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    """Let workers that have nothing to do leave by themselves: the end of their pipe tells them."""
+    for worker in workers:
+        worker.pipe.close()
+        worker.process.join(PATIENCE_SECONDS)
+    _terminate(workers)
+
+
+def _terminate(workers: Sequence[_Worker]) -> None:
+    """End workers whatever they do. All are told first: a second interrupt may come while they are waited for."""
+    for worker in workers:
+        worker.process.terminate()
+    for worker in workers:
+        worker.process.join(PATIENCE_SECONDS)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.pipe.close()
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables for a process that is about to be started: torch reads them when it is imported there."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

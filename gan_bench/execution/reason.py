@@ -1,0 +1,27 @@
+"""Why a group was lost, in one line."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from pathlib import Path
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an exception's type, message and the place it was raised at."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    first_line = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}{': ' if first_line else ''}{first_line}{place}"
+
+
+def reason_of_exit(code: int | None, *, ready: bool) -> str:
+    """Say what a process's exit code means; `ready`: it had begun to work."""
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        hint = "; most often the machine ran out of memory" if name == "SIGKILL" else ""
+        return f"its process was ended by {name}{hint}"
+    if not ready:
+        hint = "; a script that calls gan_bench with several jobs needs `if __name__ == '__main__':`"
+        return f"its process ended before it began, with exit code {code}{hint}"
+    return f"its process ended in the middle, with exit code {code}"

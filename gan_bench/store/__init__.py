@@ -1,0 +1,1 @@
+"""What is kept of runs: one folder a run, every file of it written atomically, nothing of it pickled."""

@@ -1,0 +1,180 @@
+"""A checkpoint as a pair of files: arrays in safetensors, the rest in JSON, each sealed with its SHA-256.
+
+The pair before is kept as `<name>.previous.*`. The JSON names the hash of the arrays that belong to it, so that
+every kill between two renames leaves a JSON and arrays that match, whatever they are called at that moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from gan_bench.errors import RunError
+from gan_bench.record import Checkpoint
+from gan_bench.store.atomic import move, write_bytes, write_text
+from gan_bench.store.folder import RunFolder
+
+Notify = Callable[[str], None]
+FLOAT = "$float"
+
+
+@dataclass(frozen=True)
+class _Pair:
+    head: Path
+    arrays: Path
+    checkpoint: Checkpoint
+
+
+def save(folder: RunFolder, name: str, checkpoint: Checkpoint) -> None:
+    """Replace the pair called `name`; the one that was there becomes the previous one."""
+    # In C order: safetensors takes the bytes as they lie, and a channels_last weight would come back shuffled.
+    arrays = safetensors.numpy.save({key: np.asarray(a, order="C") for key, a in checkpoint.arrays.items()})
+    state = _state_text(checkpoint.state)
+    head = {"arrays_sha256": _sha256(arrays), "state_sha256": _sha256(state.encode()), "state": json.loads(state)}
+    new_arrays, new_head = folder.file(_arrays(_new(name))), folder.file(_head(_new(name)))
+    try:
+        write_bytes(new_arrays, arrays)
+        write_text(new_head, json.dumps(head, indent=1) + "\n")
+    except RunError:
+        new_arrays.unlink(missing_ok=True)  # on a full disk, give its room back
+        raise
+    if folder.has(_head(name)) and folder.has(_arrays(name)):
+        move(folder.file(_arrays(name)), folder.file(_arrays(_previous(name))))
+        move(folder.file(_head(name)), folder.file(_head(_previous(name))))
+    move(new_arrays, folder.file(_arrays(name)))
+    move(new_head, folder.file(_head(name)))
+
+
+def load(folder: RunFolder, name: str, notify: Notify) -> Checkpoint | None:
+    """Return the newest intact checkpoint called `name`, or None; a damaged one is told to `notify`."""
+    pair = _newest(folder, name, notify)
+    return pair.checkpoint if pair else None
+
+
+def restore(folder: RunFolder, name: str, notify: Notify, up_to: int | None = None) -> Checkpoint | None:
+    """Return the newest intact checkpoint of at most `up_to` steps; remove all others, so that none comes back."""
+    pair = _newest(folder, name, notify, up_to)
+    if pair:
+        head, arrays = folder.file(_head(name)), folder.file(_arrays(name))
+        # The JSON first: until the arrays follow, the pair is still found by its hash.
+        if pair.head != head:
+            move(pair.head, head)
+        if pair.arrays != arrays:
+            move(pair.arrays, arrays)
+        drop_previous(folder, name)
+    else:
+        remove(folder, name)
+    return pair.checkpoint if pair else None
+
+
+def drop_previous(folder: RunFolder, name: str) -> None:
+    """Remove the spare pair, and what a killed writer left of a new one."""
+    for spare in (_previous(name), _new(name)):
+        folder.file(_head(spare)).unlink(missing_ok=True)
+        folder.file(_arrays(spare)).unlink(missing_ok=True)
+
+
+def remove(folder: RunFolder, name: str) -> None:
+    """Remove the pair called `name` and its spare."""
+    folder.file(_head(name)).unlink(missing_ok=True)
+    folder.file(_arrays(name)).unlink(missing_ok=True)
+    drop_previous(folder, name)
+
+
+def _newest(folder: RunFolder, name: str, notify: Notify, up_to: int | None = None) -> _Pair | None:
+    for head in (_head(name), _head(_previous(name))):
+        if not folder.has(head):
+            continue
+        try:
+            pair = _read(folder, head, name)
+        except (RunError, OSError, ValueError, RecursionError, SafetensorError) as fault:
+            notify(f"{folder.path / head}: damaged and not used: {_short(fault)}")
+            continue
+        if up_to is None or int(pair.checkpoint.state.get("step", 0)) <= up_to:
+            return pair
+    return None
+
+
+def _read(folder: RunFolder, head: str, name: str) -> _Pair:
+    values = json.loads(folder.file(head).read_bytes())
+    if not isinstance(values, dict) or not isinstance(values.get("state"), dict):
+        raise ValueError("not a checkpoint")
+    if _sha256(_canonical(values["state"]).encode()) != values.get("state_sha256"):
+        raise ValueError("its state has changed since it was written")
+    for path, data in _candidates(folder, name):
+        if _sha256(data) == values.get("arrays_sha256"):
+            # Copies, because arrays that lie in the file's bytes can't be written to.
+            arrays = {key: np.array(value) for key, value in safetensors.numpy.load(data).items()}
+            return _Pair(folder.file(head), path, Checkpoint(arrays, _decoded(values["state"])))
+    raise ValueError("its arrays are missing or have changed since they were written")
+
+
+def _candidates(folder: RunFolder, name: str) -> Iterator[tuple[Path, bytes]]:
+    for arrays in (_arrays(name), _arrays(_previous(name))):
+        if folder.has(arrays):
+            path = folder.file(arrays)
+            yield path, path.read_bytes()
+
+
+def _state_text(state: Mapping[str, Any]) -> str:
+    return _canonical(_encoded(state))
+
+
+def _canonical(values: object) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _encoded(value: object) -> object:
+    """Return `value` in JSON's words; numbers that JSON has no word for are kept exactly, as {"$float": "nan"}."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {FLOAT: repr(value)}
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("a checkpoint's state has text for keys: JSON would change other keys")
+        return {key: _encoded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encoded(item) for item in value]
+    return value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {FLOAT}:
+            return float(value[FLOAT])
+        return {key: _decoded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    return value
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _head(name: str) -> str:
+    return f"{name}.json"
+
+
+def _arrays(name: str) -> str:
+    return f"{name}.safetensors"
+
+
+def _previous(name: str) -> str:
+    return f"{name}.previous"
+
+
+def _new(name: str) -> str:
+    return f"{name}.new"
+
+
+def _short(fault: Exception) -> str:
+    return str(fault).splitlines()[0][:200] if str(fault) else type(fault).__name__

@@ -1,0 +1,72 @@
+"""The results folder itself: whether it may be used, its mark, and which run a part of a name means."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from gan_bench.errors import InputError, RunError
+from gan_bench.record import SCHEMA_VERSION
+from gan_bench.store.atomic import write_json
+
+MARK = "store.json"
+RUNS = "runs"
+
+
+def check(root: Path, *, create: bool) -> None:
+    """Raise InputError unless `root` can serve as a results folder; with `create`, make and mark it."""
+    if root.exists() and not root.is_dir():
+        raise InputError(f"results folder {root}: this is a file; name a folder")
+    if not create and not (root / RUNS).is_dir() and not (root / MARK).is_file():
+        raise InputError(f"results folder {root}: no results there; make some with gan-bench run --out {root}")
+    _check_mark(root)
+    if not (root / RUNS).resolve().is_relative_to(root.resolve()):
+        raise InputError(f"results folder {root}: {RUNS} is a link that leads out of it; remove the link")
+    if create:
+        _make(root)
+
+
+def match(root: Path, ids: Sequence[str], text: str) -> str:
+    """Return the one run id that `text` is, or begins, or whose hash it begins; raise InputError if not one."""
+    hits = [text] if text in ids else [run_id for run_id in ids if text and _begins(run_id, text)]
+    if not hits:
+        near = difflib.get_close_matches(text, ids, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"gan-bench status {root} lists them"
+        raise InputError(f"run {text!r} is not in {root}: {hint}")
+    if len(hits) > 1:
+        some = ", ".join(hits[:3]) + (", ..." if len(hits) > 3 else "")
+        raise InputError(f"run {text!r} could be any of {len(hits)}: {some}; type more of its name")
+    return hits[0]
+
+
+def _check_mark(root: Path) -> None:
+    if not (root / MARK).exists():
+        return
+    try:
+        version = int(json.loads((root / MARK).read_bytes())["schema_version"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        raise InputError(
+            f"results folder {root}: {MARK} can't be read; choose another folder with --out"
+        ) from None
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"results folder {root}: written by a newer gan_bench (schema {version}); update gan_bench"
+        )
+
+
+def _make(root: Path) -> None:
+    """Make the folder and try a write now, so that a folder that refuses is known before anything is trained."""
+    try:
+        (root / RUNS).mkdir(parents=True, exist_ok=True)
+        write_json(root / MARK, {"schema_version": SCHEMA_VERSION})
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InputError(f"results folder {root}: can't be written to ({why}); choose one with --out") from error
+    except RunError as error:
+        raise InputError(f"results folder {root}: {error}") from error
+
+
+def _begins(run_id: str, text: str) -> bool:
+    return run_id.startswith(text) or run_id.rpartition("-")[2].startswith(text)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from gan_bench.errors import RunError
+from gan_bench.store import atomic
+
+
+def test_the_new_file_is_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    atomic.write_text(path, "old")
+    atomic.write_text(path, "näu")
+    assert path.read_bytes() == "näu".encode()
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+def test_a_refusing_disk_is_an_error_that_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "a.json"
+    atomic.write_text(path, "old")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if call == "write":
+        monkeypatch.setattr(Path, "open", refuse)
+    else:
+        monkeypatch.setattr(os, call, refuse)
+        monkeypatch.setattr(Path, "replace", refuse if call == "replace" else Path.replace)
+    with pytest.raises(RunError, match="no space left on device; free some space"):
+        atomic.write_text(path, "new")
+    monkeypatch.undo()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_an_interrupt_while_writing_leaves_nothing_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.write_text(tmp_path / "a.json", "new")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_file_is_flushed_to_the_disk_before_its_name_is_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("fsync"), fsync(fd)))
+    monkeypatch.setattr(Path, "replace", lambda self, to: (calls.append("replace"), replace(self, to)))
+    atomic.write_text(tmp_path / "a", "x")
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_json_has_no_word_for_nan(tmp_path: Path) -> None:
+    atomic.write_json(tmp_path / "a", {"a": [float("nan"), 1.0], "b": (float("inf"), "text")})
+
+    def forbidden(word: str) -> float:
+        raise AssertionError(word)
+
+    values = json.loads((tmp_path / "a").read_text(), parse_constant=forbidden)
+    assert values == {"a": [None, 1.0], "b": [None, "text"]}
+
+
+def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".spec.json.123.tmp").write_text("x")
+    (tmp_path / "spec.json").write_text("x")
+    atomic.sweep(tmp_path)
+    assert os.listdir(tmp_path) == ["spec.json"]
