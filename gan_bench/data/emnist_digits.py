@@ -1,0 +1,47 @@
+"""EMNIST digits: 240,000 and 40,000 handwritten digits, 28x28, grey, out of one large zip."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from gan_bench.data.archives import MnistArchives, image_data, read_idx, torchvision_dataset
+from gan_bench.data.dataset import ImageData, Notify, datasets
+from gan_bench.errors import InputError
+
+MEMBERS = [
+    f"gzip/emnist-digits-{split}-{kind}-ubyte.gz"
+    for split in ("train", "test")
+    for kind in ("images-idx3", "labels-idx1")
+]
+
+
+class EmnistDigits(MnistArchives):
+    """The digits of EMNIST (arXiv 1702.05373); ROOT/EMNIST/raw/gzip.zip holds every split of it."""
+
+    train_size = 240_000
+    test_size = 40_000
+    limit_seconds = 1800.0  # half a gigabyte
+
+    def resources(self) -> list[tuple[str, str]]:
+        """Return the zip's name and MD5."""
+        return [("gzip.zip", torchvision_dataset("EMNIST").md5)]
+
+    def mirrors(self) -> list[str]:
+        """Return the folder that the zip is downloaded from."""
+        return [torchvision_dataset("EMNIST").url.removesuffix("gzip.zip")]
+
+    def load(self, root: Path, *, offline: bool, notify: Notify) -> ImageData:
+        """Return the data set, its images turned upright: the archive stores them transposed."""
+        self.complete(root, offline=offline, notify=notify)
+        path = self.folder(root) / self.resources()[0][0]
+        try:
+            with zipfile.ZipFile(path) as archive:
+                arrays = [read_idx(archive.read(member), member) for member in MEMBERS]
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise InputError(f"{path} is not the EMNIST archive ({error}): delete it and fetch it again") from None
+        upright = [array.transpose(1, 2) if array.ndim == 3 else array for array in arrays]
+        return image_data(self, self.name, upright)
+
+
+datasets.register("emnist-digits")(EmnistDigits("emnist-digits", "EMNIST", "EMNIST digits", "arXiv 1702.05373"))

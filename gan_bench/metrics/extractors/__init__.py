@@ -1,0 +1,1 @@
+"""Networks whose features and logits the scores are computed on, one file each."""

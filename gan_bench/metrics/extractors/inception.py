@@ -1,0 +1,119 @@
+"""inception: the Inception v3 of the original FID, as torch-fidelity keeps it; for published tables."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from gan_bench.data.download import fetch
+from gan_bench.errors import InputError
+from gan_bench.metrics.extractors.extractor import Context, Extractor, ExtractorSource, extractors, weights_sha256
+from gan_bench.metrics.fidelity import INCEPTION_URL, inception_network
+
+VARIABLE = "GAN_BENCH_INCEPTION_WEIGHTS"
+FILE = INCEPTION_URL.rsplit("/", 1)[-1]
+SHA256_START = FILE.removesuffix(".pth").rsplit("-", 1)[-1]
+LIMIT_SECONDS = 600.0
+ADVICE = f"download {INCEPTION_URL} elsewhere and set {VARIABLE} to the file, or give --extractors auto"
+
+
+class InceptionExtractor(Extractor):
+    """The pooled features (2048) and the logits without bias (1008); grey images are tiled to RGB."""
+
+    name = "inception"
+    feature_dim = 2048
+    n_classes = None
+
+    def __init__(self, net: nn.Module, device: torch.device) -> None:
+        self.sha256 = weights_sha256(net.state_dict())
+        self.net = net.to(device)
+        self.batch_size = 50 if device.type == "cpu" else 250
+        self._device = device
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._device
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (features [B, 2048], logits [B, 1008]) of uint8 [B, 1 or 3, H, W]."""
+        features, logits = self.net(images.expand(-1, 3, -1, -1))
+        return features, logits
+
+
+class Inception(ExtractorSource):
+    """Weights (95 MB) from GAN_BENCH_INCEPTION_WEIGHTS, else torch hub's cache, else downloaded into it."""
+
+    name = "inception"
+    title = "Inception v3 (ImageNet), 2048 features"
+    source = "arXiv 1512.00567; weights of the TensorFlow FID code, converted by torch-fidelity"
+    feature_dim = 2048
+    dataset = None
+
+    def at_hand(self) -> bool:
+        """Return whether the weights are there."""
+        return weights_path().is_file()
+
+    def check(self, context: Context) -> None:
+        """Raise InputError where the named file is missing, or a download is needed and not allowed."""
+        path = weights_path()
+        if path.is_file():
+            return
+        if os.environ.get(VARIABLE):
+            raise InputError(f"{VARIABLE} names {path}, which is no file: {ADVICE}")
+        if context.offline:
+            raise InputError(f"the weights of inception are not at {path}, and --offline was given: {ADVICE}")
+
+    def build(self, context: Context) -> Extractor:
+        """Return the extractor; raise InputError where its weights can't be had."""
+        self.check(context)
+        path = weights_path()
+        if not path.is_file():
+            context.notify("the weights of inception (95 MB) are needed and are downloaded before training starts")
+            deadline = time.monotonic() + LIMIT_SECONDS
+            sha256 = f"sha256:{SHA256_START}"
+            fetch([INCEPTION_URL], path, sha256, deadline=deadline, advice=ADVICE, notify=context.notify)
+        try:
+            net = inception_network(_as_saved(read_weights(path)))
+        except (OSError, RuntimeError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"{path} does not hold the weights of inception ({first}): {ADVICE}") from None
+        return InceptionExtractor(net, context.device)
+
+
+def weights_path() -> Path:
+    """Return the file that the weights are looked for at."""
+    named = os.environ.get(VARIABLE)
+    return Path(named).expanduser() if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the arrays of a .safetensors or .pth file, without letting the latter run anything."""
+    weights: Any = (
+        load_file(path)
+        if path.suffix == ".safetensors"
+        else torch.load(path, map_location="cpu", weights_only=True)
+    )
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError("not a dictionary of arrays")
+    return dict(weights)
+
+
+def _as_saved(weights: dict[str, Tensor]) -> io.BytesIO:
+    # torch-fidelity unpickles whatever file it is handed: it gets a copy in memory of arrays read safely.
+    buffer = io.BytesIO()
+    torch.save(weights, buffer)
+    buffer.seek(0)
+    return buffer
+
+
+extractors.register(Inception.name)(Inception())
