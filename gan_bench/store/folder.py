@@ -104,12 +104,11 @@ class RunFolder:
         """Read epochs.csv; no file is no epochs. Columns that this version doesn't know are passed over."""
         if not self.has(EPOCHS):
             return []
-        lines = csv.DictReader(io.StringIO(self._text(EPOCHS)), restval=None, strict=True)
+        lines = csv.DictReader(io.StringIO(self._text(EPOCHS)), strict=True)
         try:
-            return [
-                EpochRecord.model_validate({column: line.get(column) for column in EPOCH_COLUMNS})
-                for line in lines
-            ]
+            if not set(EPOCH_COLUMNS) <= set(lines.fieldnames or ()):
+                raise RunError(f"{self.path / EPOCHS}: its first line does not name the columns")
+            return [EpochRecord.model_validate({name: line[name] for name in EPOCH_COLUMNS}) for line in lines]
         except (ValidationError, csv.Error) as error:
             raise RunError(f"{self.path / EPOCHS}: {_fault(error)}") from None
 

@@ -16,7 +16,7 @@ def test_the_new_file_is_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> 
     atomic.write_text(path, "old")
     atomic.write_text(path, "näu")
     assert path.read_bytes() == "näu".encode()
-    assert os.listdir(tmp_path) == ["a.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "replace"])
@@ -38,7 +38,7 @@ def test_a_refusing_disk_is_an_error_that_keeps_the_old_file(
         atomic.write_text(path, "new")
     monkeypatch.undo()
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_an_interrupt_while_writing_leaves_nothing_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ def test_an_interrupt_while_writing_leaves_nothing_beside(tmp_path: Path, monkey
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         atomic.write_text(tmp_path / "a.json", "new")
-    assert os.listdir(tmp_path) == []
+    assert [p.name for p in tmp_path.iterdir()] == []
 
 
 def test_the_file_is_flushed_to_the_disk_before_its_name_is_and_the_folder_after(
@@ -76,4 +76,4 @@ def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".spec.json.123.tmp").write_text("x")
     (tmp_path / "spec.json").write_text("x")
     atomic.sweep(tmp_path)
-    assert os.listdir(tmp_path) == ["spec.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["spec.json"]

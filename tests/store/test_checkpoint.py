@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -84,7 +85,7 @@ def test_arrays_that_do_not_lie_in_a_row_are_saved_as_they_are(folder: RunFolder
 def test_arrays_of_objects_are_refused(folder: RunFolder) -> None:
     with pytest.raises(SafetensorError):
         pairs.save(folder, "checkpoint", Checkpoint({"a": np.array([object()])}, {}))
-    assert os.listdir(folder.path) == []
+    assert [p.name for p in folder.path.iterdir()] == []
 
 
 def test_a_state_that_json_would_change_is_refused(folder: RunFolder) -> None:
@@ -124,7 +125,7 @@ def test_restoring_heals_so_that_the_next_damage_has_a_spare_too(folder: RunFold
         pairs.save(folder, "checkpoint", make_checkpoint(step))
     (folder.path / "checkpoint.safetensors").write_bytes(b"torn")
     assert pairs.restore(folder, "checkpoint", lambda _: None).state["step"] == 10  # type: ignore[union-attr]
-    assert sorted(os.listdir(folder.path)) == ["checkpoint.json", "checkpoint.safetensors"]
+    assert sorted([p.name for p in folder.path.iterdir()]) == ["checkpoint.json", "checkpoint.safetensors"]
     pairs.save(folder, "checkpoint", make_checkpoint(21))
     (folder.path / "checkpoint.safetensors").write_bytes(b"torn again")
     assert steps(folder) == 10
@@ -138,7 +139,7 @@ def test_with_both_damaged_there_is_none_and_both_are_told(folder: RunFolder, ma
     notices: list[str] = []
     assert pairs.restore(folder, "checkpoint", notices.append) is None
     assert len(notices) == 2
-    assert os.listdir(folder.path) == []
+    assert [p.name for p in folder.path.iterdir()] == []
 
 
 class Killed(BaseException):
@@ -167,10 +168,8 @@ def test_a_kill_before_any_rename_leaves_the_old_or_the_new_checkpoint(
         for step in (10, 20):
             pairs.save(folder, "checkpoint", make_checkpoint(step))
         left = renames
-        try:
+        with contextlib.suppress(Killed):
             pairs.save(folder, "checkpoint", make_checkpoint(30))
-        except Killed:
-            pass
         left = 99
         found.append(steps(folder))
         restored = pairs.restore(folder, "checkpoint", lambda _: None)
@@ -185,7 +184,7 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_gives_the_room_back(
     folder: RunFolder, make_checkpoint: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs.save(folder, "checkpoint", make_checkpoint(10))
-    before = sorted(os.listdir(folder.path))
+    before = sorted([p.name for p in folder.path.iterdir()])
     fsync, calls = os.fsync, 0
 
     def full(descriptor: int) -> None:
@@ -198,7 +197,7 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_gives_the_room_back(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match="no space left"):
         pairs.save(folder, "checkpoint", make_checkpoint(20))
-    assert sorted(os.listdir(folder.path)) == before
+    assert sorted([p.name for p in folder.path.iterdir()]) == before
     assert steps(folder) == 10
 
 
@@ -209,4 +208,4 @@ def test_a_checkpoint_of_later_steps_gives_way_to_the_one_before(folder: RunFold
     assert found is not None
     assert found.state["step"] == 10
     assert pairs.restore(folder, "best", pytest.fail, up_to=5) is None
-    assert os.listdir(folder.path) == []
+    assert [p.name for p in folder.path.iterdir()] == []

@@ -24,6 +24,7 @@ MakeRecord = Callable[..., RunRecord]
 MakeSpec = Callable[..., RunSpec]
 Train = Callable[[Store, RunSpec, int], None]
 RUN_FILES = ["spec.json", "environment.json", "epochs.csv", "scores.json", "record.json"]
+WEIGHT_FILES = ["checkpoint.json", "checkpoint.safetensors", "best.json", "best.safetensors"]
 
 
 def folder_of(store: Store, spec: RunSpec) -> Path:
@@ -237,9 +238,6 @@ def test_a_damaged_file_is_told_and_the_others_are_read(
         store.finish(make_spec(seed), make_record(make_spec(seed)))
     (folder_of(store, make_spec(0)) / name).write_bytes(damage)
     runs = store.runs()
-    if name == "epochs.csv" and damage == b"":
-        assert len(runs) == 1 or runs[0].epochs == []
-        return
     assert [run.spec for run in runs] == [make_spec(1)]
     assert len(notices) == 1
     assert str(folder_of(store, make_spec(0)) / name) in notices[0]
@@ -275,9 +273,7 @@ class Bomb:
         return os.mkdir, (os.environ["BOMB"],)
 
 
-@pytest.mark.parametrize(
-    "name", [*RUN_FILES, "checkpoint.json", "checkpoint.safetensors", "best.json", "best.safetensors", "samples/epoch_0001.png"]
-)  # fmt: skip
+@pytest.mark.parametrize("name", [*RUN_FILES, *WEIGHT_FILES, "samples/epoch_0001.png"])
 def test_a_pickle_in_any_file_does_nothing(
     store: Store, spec: RunSpec, trained: Train, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path, name: str, make_checkpoint: Callable[..., Checkpoint],
@@ -340,7 +336,7 @@ def test_forget_removes_the_run_and_no_other(
         store.finish(make_spec(seed), make_record(make_spec(seed)))
     store.forget(make_spec(0))
     store.forget(make_spec(5))
-    assert os.listdir(store.root / "runs") == [make_spec(1).run_id]
+    assert [p.name for p in (store.root / "runs").iterdir()] == [make_spec(1).run_id]
     assert store.begin(make_spec(0), {}) == 1
 
 
