@@ -1,0 +1,81 @@
+"""Score by model: every training, the mean and its interval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gan_bench.report.data import ReportData
+from gan_bench.report.frame import rate_text
+from gan_bench.report.plotting import (
+    GREY,
+    direction,
+    panels,
+    plots,
+    scale_axis,
+    scored_protocols,
+    show_legend,
+    spread,
+)
+
+
+@plots.register("score_by_model")
+def score_by_model(data: ReportData) -> Figure | None:
+    """Score by model.
+
+    Each point is one training at the model's best rate; the bar is the 95% bootstrap interval of the mean, the
+    diamond. The dashed line is the floor: what real training images score against real test images.
+    """
+    protocols = scored_protocols(data)
+    if not protocols:
+        return None
+    rows = max(len(data.board(key)) for key in protocols)
+    figure, axes = panels(len(protocols), 9.2, 1.5 + 0.62 * rows, columns=1)
+    best = data.at_best_rate()
+    for ax, key in zip(axes, protocols, strict=True):
+        _panel(ax, data, key, best[best["protocol_id"] == key])
+    show_legend(
+        figure,
+        [
+            Line2D([], [], marker="o", linestyle="", color=GREY, alpha=0.6, label="one training"),
+            Line2D([], [], marker="D", color="#1d2129", linewidth=2, label="mean and 95% interval"),
+            Line2D([], [], color=GREY, linestyle=(0, (4, 3)), label="floor: real against real"),
+        ],
+    )
+    return figure
+
+
+def _panel(ax: Axes, data: ReportData, key: str, results: pd.DataFrame) -> None:
+    board = data.board(key)
+    first = board.iloc[0]
+    shown = [float(value) for value in results["value"].dropna()]
+    for place, (_, row) in enumerate(board.iterrows()):
+        values = sorted(results.loc[results["label"] == row["label"], "value"].dropna())
+        offsets = [place + offset for offset in spread(len(values), 0.16)]
+        ax.scatter(values, offsets, s=34, color=data.colours[row["label"]], alpha=0.65, linewidths=0, zorder=3)
+        _mean(ax, place, row)
+    if pd.notna(first["floor"]):
+        shown.append(float(first["floor"]))
+        ax.axvline(float(first["floor"]), color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+    scale_axis(ax.xaxis, shown)
+    ax.set_yticks(range(len(board)), [_tick(row) for _, row in board.iterrows()])
+    ax.set_ylim(len(board) - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(f"{first['title']} ({direction(first['better'])})")
+    ax.set_title(data.protocol_title(key))
+
+
+def _mean(ax: Axes, place: int, row: pd.Series[Any]) -> None:
+    dark = "#1d2129"
+    if row["n"] > 1:
+        ax.plot([row["interval_low"], row["interval_high"]], [place, place], color=dark, linewidth=2, zorder=4)
+        ax.plot([row["mean"]], [place], marker="D", markersize=5.5, color=dark, zorder=5)
+
+
+def _tick(row: pd.Series[Any]) -> str:
+    count = f"n = {row['n']}" + (f", {row['n_diverged']} diverged" if row["n_diverged"] else "")
+    return f"{row['label']}\nlr {rate_text(row['lr_g'], row['lr_d'])}, {count}"

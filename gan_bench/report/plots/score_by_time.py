@@ -1,0 +1,87 @@
+"""Score against training time: what quality costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias, cast
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gan_bench.report.data import ReportData
+from gan_bench.report.plotting import (
+    GREY,
+    MANY_LINES,
+    direction,
+    label_handles,
+    panels,
+    plots,
+    scale_axis,
+    scored_protocols,
+    show_legend,
+)
+
+Groups: TypeAlias = Iterable[tuple[tuple[str, ...], pd.DataFrame]]
+
+MARKERS = "osD^vP*X"
+
+
+@plots.register("score_by_time")
+def score_by_time(data: ReportData) -> Figure | None:
+    """Score against training time.
+
+    What each minute of training buys, at each model's best rate; the last point of a line ends a training. The
+    time of trainings that shared one program is divided evenly among them; evaluation, warm-up and disk are
+    not counted.
+    """
+    protocols = scored_protocols(data)
+    timed = _timed_scores(data)
+    protocols = [key for key in protocols if (timed["protocol_id"] == key).any()]
+    if not protocols:
+        return None
+    devices = sorted(timed["device_name"].unique())
+    markers = {device: MARKERS[index % len(MARKERS)] for index, device in enumerate(devices)}
+    figure, axes = panels(len(protocols), 9.2 if len(protocols) == 1 else 4.6, 3.8)
+    for ax, key in zip(axes, protocols, strict=True):
+        _panel(ax, data, key, timed[timed["protocol_id"] == key], markers)
+    handles = label_handles(data, sorted(timed["label"].unique()))
+    if len(devices) > 1:
+        handles += [Line2D([], [], color=GREY, marker=markers[d], linestyle="", label=d) for d in devices]
+    show_legend(figure, handles)
+    return figure
+
+
+def _timed_scores(data: ReportData) -> pd.DataFrame:
+    """Return the headline scores of finished runs at their best rates, with the training time spent up to each."""
+    best = data.at_best_rate()
+    best = best.loc[best["value"].notna(), ["run_id", "protocol_id", "metric", "device_name"]]
+    scores = data.scores[data.scores["checkpoint"] == "last"].merge(best, on=["run_id", "protocol_id", "metric"])
+    if data.epochs.empty or scores.empty:
+        return scores.assign(seconds=pd.Series(dtype=float)).iloc[:0]
+    epochs = data.epochs.sort_values(["run_id", "epoch"])
+    spent = epochs.assign(own=epochs["epoch_seconds"] / epochs["lanes"].clip(lower=1))
+    spent = spent.assign(seconds=spent.groupby("run_id")["own"].cumsum())
+    return scores.merge(spent[["run_id", "epoch", "seconds"]], on=["run_id", "epoch"]).sort_values(
+        ["label", "run_id", "epoch"]
+    )
+
+
+def _panel(ax: Axes, data: ReportData, key: str, scores: pd.DataFrame, markers: dict[str, str]) -> None:
+    first = data.board(key).iloc[0]
+    many = scores["run_id"].nunique() > MANY_LINES
+    by = ["label", "device_name"] if many else ["label", "device_name", "run_id"]
+    for (label, device, *_), own in cast("Groups", scores.groupby(by)):
+        if many:
+            own = own.groupby("epoch")[["seconds", "value"]].mean()
+        colour = data.colours[label]
+        ax.plot(own["seconds"], own["value"], color=colour, linewidth=1.3, alpha=0.8, zorder=3)
+        ax.scatter(own["seconds"][:-1], own["value"][:-1], s=9, color=colour, linewidths=0, alpha=0.8, zorder=3)
+        ax.scatter(own["seconds"][-1:], own["value"][-1:], s=40, color=colour, marker=markers[device], zorder=4)
+    scale_axis(ax.yaxis, scores["value"])
+    scale_axis(ax.xaxis, scores["seconds"])
+    ax.margins(0.06)
+    ax.set_xlabel("training time of one run [s]" + (", mean over seeds" if many else ""))
+    ax.set_ylabel(f"{first['title']} ({direction(first['better'])})")
+    ax.set_title(data.protocol_title(key, two_lines=True), fontsize=9.5)

@@ -1,0 +1,190 @@
+"""What all plots share: the registry, the style, axes and legends, and drawing every plot to PNG and SVG."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from gan_bench.registry import Registry
+from gan_bench.report.data import ReportData
+
+PLOT_ORDER = (
+    "score_by_model",
+    "samples",
+    "metrics",
+    "score_by_rate",
+    "score_by_time",
+    "epoch_time",
+    "losses",
+    "progress",
+)
+"""The order in which the page shows the built-in plots; others follow by name."""
+MANY_LINES = 40
+"""More lines than this in one panel tell nothing: means and bands are drawn instead."""
+MAX_PANELS = 6
+LOG_RANGE = 12.0
+"""An axis whose values span more than this factor is logarithmic."""
+DPI = 150
+PAGE_DPI = 111
+GREY = "#5b6470"
+STYLE: dict[Any, Any] = {
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": "#b8bfc8",
+    "axes.labelcolor": "#2b3038",
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelsize": 10,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#e6e9ee",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#4a515c",
+    "ytick.color": "#4a515c",
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.parse_math": False,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "savefig.dpi": DPI,
+    "svg.hashsalt": "gan_bench",
+}
+
+
+Plot: TypeAlias = Callable[[ReportData], Figure | None]
+"""A plot: report data in, a figure out, or None where there is nothing to show.
+
+The first line of its docstring is its heading on the page, the rest its caption.
+"""
+plots: Registry[Plot] = Registry("plot", "gan_bench.report.plots", "gan_bench.plots")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn plot: its name, heading and caption, and the same picture as PNG and as SVG."""
+
+    name: str
+    heading: str
+    caption: str
+    width: int
+    """How wide a page shows it, in CSS pixels: letters are equally large in all plots."""
+    png: bytes
+    svg: bytes
+
+
+def draw_all(data: ReportData) -> list[Drawn]:
+    """Draw every registered plot that has something to show, in the page's order."""
+    names = plots.names()
+    known = [name for name in PLOT_ORDER if name in names]
+    return [
+        drawn
+        for name in [*known, *(name for name in names if name not in known)]
+        if (drawn := draw(name, data)) is not None
+    ]
+
+
+def draw(name: str, data: ReportData) -> Drawn | None:
+    """Draw one plot in the report's style, leaving no state behind; None where it has nothing to show."""
+    plot = plots.get(name)
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        figure = plot(data)
+        if figure is None:
+            return None
+        FigureCanvasAgg(figure)
+        png, svg = io.BytesIO(), io.BytesIO()
+        figure.savefig(png, format="png", metadata={"Software": None})
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    width = round(figure.get_figwidth() * PAGE_DPI)
+    heading, _, caption = (inspect.getdoc(plot) or name).partition("\n")
+    return Drawn(name, heading.rstrip("."), " ".join(caption.split()), width, png.getvalue(), svg.getvalue())
+
+
+def panels(
+    count: int, width: float, height: float, columns: int = 2, sharex: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of `count` panels, each `width` x `height` inches, at most `columns` a row."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(
+        figsize=(width * columns, height * rows),
+        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.03, hspace=0.04),
+    )
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
+    axes = list(grid.flat)
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
+
+
+def scale_axis(axis: Axis, values: Iterable[float]) -> None:
+    """Make an axis logarithmic, with plain numbers as ticks, where positive values span a wide range."""
+    found = [float(value) for value in values if math.isfinite(value)]
+    if not found or min(found) <= 0 or max(found) / min(found) < LOG_RANGE:
+        return
+    axis._set_axes_scale("log")  # type: ignore[attr-defined]
+    decades = math.log10(max(found) / min(found))
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 3 else (1.0,), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def show_legend(target: Figure | Axes, handles: Sequence[Line2D], **where: Any) -> None:
+    """Put a legend of `handles` on a figure (below its panels) or on a panel."""
+    if not handles:
+        return
+    if isinstance(target, Figure):
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        columns = max(1, min(len(handles), 100 // (longest + 8)))
+        target.legend(handles=handles, loc="outside lower center", ncols=columns)
+    else:
+        target.legend(handles=handles, **where)
+
+
+def label_handles(data: ReportData, labels: Iterable[str], **style: Any) -> list[Line2D]:
+    """Return legend entries for labels in their colours."""
+    style = {"linewidth": 2, **style}
+    return [Line2D([], [], color=data.colours[label], label=label, **style) for label in labels]
+
+
+def spread(count: int, width: float) -> list[float]:
+    """Return `count` offsets within +-`width`, neighbours apart, the same at every call."""
+    if count < 2:
+        return [0.0] * count
+    # The golden ratio's multiples never bunch: a jitter without a random draw.
+    return [width * (2 * ((index * 0.6180339887 + 0.5) % 1) - 1) for index in range(count)]
+
+
+def scored_protocols(data: ReportData) -> list[str]:
+    """Return the protocols under which some run has a value, main one first, as many as fit a figure."""
+    scored = set(data.results.loc[data.results["value"].notna(), "protocol_id"])
+    return [key for key in data.protocols if key in scored][:MAX_PANELS]
+
+
+def direction(better: str) -> str:
+    """Return the words that tell which way is better on an axis."""
+    return f"{better} is better"

@@ -1,0 +1,148 @@
+"""The two tables that compare: every setting with its statistics, and every model at its best rate."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from gan_bench.report.frame import IDENTITY, Row, rate_text
+from gan_bench.report.statistics import compare, estimate
+
+ENTRY = ["label", *IDENTITY, "variant", "protocol_id"]
+"""What one row of the leaderboard is about."""
+CELL = [*ENTRY, "lr_g", "lr_d"]
+"""What one row of the summary is about."""
+COSTS = (
+    "epoch_seconds_median",
+    "train_seconds_per_run",
+    "images_per_second",
+    "peak_memory_bytes",
+    "g_params",
+    "d_params",
+)
+CONDITIONS = ("budget", "batch_size", "train_precision", "device_name", "lanes")
+"""What must be equal for a comparison of quality, or of cost, to be fair."""
+STATUSES = ("diverged", "failed")
+VERDICTS = ("undertrained", "collapsed", "memorised")
+
+
+def summary_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a (model, loss, dataset, size, variant, rates, protocol): statistics of the headline metric.
+
+    `n` counts scored trainings, `n_runs` all; the other metrics' columns, named after them, are means. Costs are
+    medians over runs.
+    """
+    rows = [_summary_row(cell) for _, cell in results.groupby(CELL, sort=True, dropna=False)]
+    return pd.DataFrame(rows)
+
+
+def _summary_row(cell: pd.DataFrame) -> Row:
+    first = cell.iloc[0]
+    found = estimate(cell["value"].to_numpy(dtype=float))
+    metrics = [column for column in cell.columns if column.startswith("score_")]
+    kept = ["extractor", "n_real", "n_fake", "metric", "title", "better"]
+    return {
+        **{key: first[key] for key in [*CELL, *kept]},
+        "n": found.n,
+        "mean": found.mean,
+        "std": found.std,
+        "median": found.median,
+        "iqm": found.iqm,
+        "interval_low": found.low,
+        "interval_high": found.high,
+        "interval_rough": found.rough,
+        "floor": first.get("floor"),
+        "noise": first.get("noise"),
+        "n_runs": len(cell),
+        **{f"n_{status}": int((cell["status"] == status).sum()) for status in STATUSES},
+        **{f"n_{verdict}": int((cell["verdict"] == verdict).sum()) for verdict in VERDICTS},
+        **{column: pd.to_numeric(cell[column]).median() for column in COSTS},
+        **{key: _joined(cell[key]) for key in CONDITIONS},
+        **{column.removeprefix("score_"): cell[column].mean() for column in metrics},
+    }
+
+
+def _joined(column: pd.Series[Any]) -> str:
+    return ", ".join(sorted({str(value) for value in column if str(value)}))
+
+
+def leaderboard_table(summary: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a (model, loss, dataset, size, variant, protocol) at its best rate, ranked per protocol.
+
+    The best rate has the smallest share of diverged trainings, then the best mean over the very seeds that are
+    reported: an optimistic choice where there was more than one rate, and `rate_choice` says so. `versus_best`
+    is `best`, `worse`, `likely worse`, `tie` (can't be told apart from it) or `no claim` (too few trainings).
+    """
+    values = {
+        cell: group["value"].dropna().tolist()
+        for cell, group in results.groupby(["label", "dataset", "protocol_id", "lr_g", "lr_d"], dropna=False)
+    }
+    rows: list[Row] = []
+    for _, table in summary.groupby("protocol_id", sort=True, dropna=False):
+        best = [best_rate(entry) for _, entry in table.groupby(ENTRY, sort=True, dropna=False)]
+        rows.extend(_ranked(best, values))
+    return pd.DataFrame(rows)
+
+
+def best_rate(entry: pd.DataFrame) -> Row:
+    """Return the row of the best rate among one entry's rows of the summary, with how it was chosen."""
+    sign = 1 if entry["better"].iloc[0] == "lower" else -1
+    judged = entry.assign(
+        unscored=(entry["n"] == 0).astype(int),
+        lost=entry["n_diverged"] / entry["n_runs"],
+        signed=sign * entry["mean"],
+    )
+    chosen = judged.sort_values(["unscored", "lost", "signed", "lr_g", "lr_d"]).index[0]
+    row: Row = {str(key): value for key, value in entry.loc[chosen].to_dict().items()}
+    rates = len(entry)
+    row["n_rates"] = rates
+    row["rate_choice"] = (
+        "the only rate"
+        if rates == 1
+        else f"best of {rates} rates on the reported seeds themselves: optimistic"
+        + ("; rates with fewer diverged trainings come first" if entry["n_diverged"].any() else "")
+    )
+    return row
+
+
+def _ranked(entries: list[Row], values: dict[Any, list[float]]) -> list[Row]:
+    """Order a protocol's entries, best mean first and unscored ones last, and set each against the best."""
+    sign = 1 if entries[0]["better"] == "lower" else -1
+    ordered = sorted(entries, key=lambda row: (math.isnan(row["mean"]), sign * row["mean"], row["label"]))
+    best = ordered[0]
+    rows: list[Row] = []
+    for index, row in enumerate(ordered):
+        place = None if math.isnan(row["mean"]) else index + 1
+        head: Row = {"rank": place, "label": row["label"], "rate": rate_text(row["lr_g"], row["lr_d"])}
+        against = (
+            _against(best, row, values) if index and place else {"versus_best": "best" if place else "unscored"}
+        )
+        rows.append({**head, **row, **against})
+    return rows
+
+
+def _against(best: Row, row: Row, values: dict[Any, list[float]]) -> Row:
+    """Return how a row's trainings differ from the best row's: `difference` above 0 where the best is better."""
+    found = compare(
+        values[_key(best)],
+        values[_key(row)],
+        best["better"],
+        lost_a=best["n_diverged"],
+        lost_b=row["n_diverged"],
+    )
+    words = {"clear": "worse", "likely": "likely worse", "unclear": "tie", "no claim": "no claim"}
+    return {
+        "versus_best": words[found.certainty],
+        "difference": found.gain,
+        "difference_low": found.low,
+        "difference_high": found.high,
+        "probability_best_beats_it": found.probability,
+        "p_value": found.p_value,
+        "p_value_smallest_possible": found.smallest_p,
+    }
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return row["label"], row["dataset"], row["protocol_id"], row["lr_g"], row["lr_d"]

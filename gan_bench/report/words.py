@@ -1,0 +1,84 @@
+"""Numbers and comparisons in plain words: which is better, by how much, and how sure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gan_bench.report.statistics import Difference, Estimate
+
+MISSING = "\N{EN DASH}"
+
+
+def number(value: float | None) -> str:
+    """Return a number with three significant digits, thousands apart, or a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    decimals = min(6, max(0, 2 - math.floor(math.log10(abs(value)))))
+    return f"{value:,.{decimals}f}"
+
+
+def aligned(values: Sequence[float | None], among: Sequence[float | None] = ()) -> list[str]:
+    """Return numbers with equal decimals, so that a column reads at a glance; dashes where there is none.
+
+    `among` are other numbers whose size decides, too.
+    """
+    present = [abs(value) for value in (*values, *among) if value is not None and math.isfinite(value) and value]
+    top = max(present, default=1.0)
+    decimals = 0 if top >= 10_000 else 1 if top >= 100 else 2 if top >= 5 else 3 if top >= 0.05 else 5
+    return [MISSING if value is None or not math.isfinite(value) else f"{value:,.{decimals}f}" for value in values]
+
+
+def byte_size(value: float | None) -> str:
+    """Return bytes as MiB or GiB."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    mib = value / 2**20
+    return f"{mib / 1024:,.2f} GiB" if mib >= 1024 else f"{mib:,.0f} MiB"
+
+
+def trainings(count: int) -> str:
+    """Return `1 training` or `3 trainings`."""
+    return f"{count} training" + ("" if count == 1 else "s")
+
+
+def estimate_words(title: str, found: Estimate) -> str:
+    """Return a mean with its interval, or why there is none."""
+    if found.n == 0:
+        return f"no {title} (nothing was scored)"
+    if found.n == 1:
+        return f"{title} {number(found.mean)} (one training: no interval, no claim)"
+    rough = ", rough" if found.rough else ""
+    return (
+        f"{title} {number(found.mean)} (95% interval {number(found.low)} to {number(found.high)} "
+        f"over {trainings(found.n)}{rough})"
+    )
+
+
+def difference_words(title: str, a: str, b: str, found: Difference) -> tuple[str, str]:
+    """Return in plain words which of A and B is better and how sure that is, and then the evidence."""
+    if found.certainty == "no claim":
+        few = " and ".join(f"{name} has {count}" for name, count in ((a, found.n_a), (b, found.n_b)) if count < 2)
+        verdict = f"{a} against {b}: no claim."
+        return verdict, f"At least two scored trainings of each are needed, and {few}: one seed tells no spread."
+    winner, loser = (a, b) if found.gain > 0 else (b, a)
+    evidence = (
+        f"The mean {title} differs by {number(abs(found.gain))} (95% interval {_interval(found)}); a training of "
+        f"{a} beats one of {b} with probability {found.probability:.2f}; permutation p = {found.p_value:.2g}"
+    )
+    if found.certainty == "unclear":
+        return f"{a} and {b} can't be told apart.", f"{evidence}."
+    if found.certainty == "clear":
+        return f"{winner} is better than {loser}.", f"{evidence}."
+    if found.smallest_p > 0.05:
+        evidence += f", and {found.n_a} against {found.n_b} trainings can't get below {found.smallest_p:.2g}"
+    return f"{winner} is likely better than {loser}; more seeds are needed to be sure.", f"{evidence}."
+
+
+def _interval(found: Difference) -> str:
+    low, high = sorted((found.low, found.high))
+    if found.gain < 0:
+        low, high = -high, -low
+    return f"{number(low)} to {number(high)}"
