@@ -1,0 +1,24 @@
+"""The non-saturating loss of the GAN paper: binary cross-entropy with logits."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from gan_bench.losses.loss import Loss, losses
+
+
+@losses.register("bce")
+class BCE(Loss):
+    """-log D(x) - log(1 - D(G(z))) for D, -log D(G(z)) for G (arXiv 1406.2661)."""
+
+    title = "Non-saturating (binary cross-entropy with logits)"
+    paper = "arXiv 1406.2661"
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return the sum of the two cross-entropies, each a mean over the batch."""
+        return softplus(-real_logits).mean(-1) + softplus(fake_logits).mean(-1)
+
+    def generator(self, fake_logits: Tensor) -> Tensor:
+        """Return the cross-entropy of calling the fakes real."""
+        return softplus(-fake_logits).mean(-1)

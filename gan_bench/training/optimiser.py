@@ -1,0 +1,72 @@
+"""Adam over stacked parameters, with a learning rate for each lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+from gan_bench.training.state import NetState
+
+EPS = 1e-8
+
+
+class Adam:
+    """PyTorch's own functional Adam (arXiv 1412.6980), called once for each stretch of lanes that share a rate.
+
+    A stretch of lanes of a contiguous [lanes, ...] tensor is contiguous itself, so one fused call serves it.
+    """
+
+    def __init__(self, net: NetState, rates: Sequence[float], beta1: float, beta2: float) -> None:
+        self.net = net
+        self.betas = (beta1, beta2)
+        device = next(iter(net.params.values())).device
+        self._stretches: list[tuple[float, slice, list[Tensor]]] = []
+        start = 0
+        for rate, lanes in groupby(rates):
+            stop = start + len(list(lanes))
+            steps = [torch.zeros((), dtype=torch.float32, device=device) for _ in net.params]
+            self._stretches.append((rate, slice(start, stop), steps))
+            start = stop
+
+    @torch.no_grad()
+    def step_(self, gradients: Sequence[Tensor]) -> None:
+        """Update the parameters in place; `gradients` are in the order of `net.params`, each [lanes, ...]."""
+        net = self.net
+        params = list(net.params.values())
+        # the fused kernel walks raw memory: a gradient must be laid out as its parameter is
+        same = [
+            g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+            for g, p in zip(gradients, params, strict=True)
+        ]
+        for rate, lanes, steps in self._stretches:
+            adam(
+                [value[lanes] for value in params],
+                [value[lanes] for value in same],
+                [value[lanes] for value in net.exp_avg.values()],
+                [value[lanes] for value in net.exp_avg_sq.values()],
+                [],
+                steps,
+                fused=True,
+                amsgrad=False,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                lr=rate,
+                weight_decay=0.0,
+                eps=EPS,
+                maximize=False,
+            )
+
+    @property
+    def steps(self) -> int:
+        """How many updates were made."""
+        return int(self._stretches[0][2][0].item())
+
+    @steps.setter
+    def steps(self, count: int) -> None:
+        for _, _, steps in self._stretches:
+            for each in steps:
+                each.fill_(count)

@@ -1,0 +1,67 @@
+"""One update of the discriminator and one of the generator: the hot path, as an ordinary function of tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gan_bench.losses.loss import Loss
+from gan_bench.training.lanes import Lanes
+from gan_bench.training.optimiser import Adam
+from gan_bench.training.precision import cast
+from gan_bench.training.state import NetState, Tensors, batch_norm_names
+
+MEASURES = ("d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """All the randomness of one step: noise [lanes, B, Z] and, for each of D's three forwards, dropout masks."""
+
+    noise: Tensor
+    real_masks: Tensors
+    fake_masks: Tensors
+    generator_masks: Tensors
+
+
+class Step:
+    """D + G step with the fakes drawn once and D frozen in the generator's half.
+
+    D sees real and fake images in separate batches (as DCGAN does, so that BatchNorm's statistics don't mix);
+    the generator's half asks the updated D about the same fakes and computes no gradient of D's weights.
+    """
+
+    def __init__(self, g: nn.Module, d: nn.Module, loss: Loss, dtype: torch.dtype) -> None:
+        self.g, self.d = Lanes(g), Lanes(d)
+        self.loss = loss
+        self.dtype = dtype
+        self._keep_g, self._keep_d = batch_norm_names(g), batch_norm_names(d)
+
+    def __call__(self, g: NetState, d: NetState, g_adam: Adam, d_adam: Adam, real: Tensor, draws: Draws) -> Tensor:
+        """Update both networks in place and return MEASURES [4, lanes], detached.
+
+        `real` is uint8 [lanes, B, C, H, W].
+        """
+        images = real.to(self.dtype).div_(127.5).sub_(1)
+        g_params = {name: value.detach().requires_grad_() for name, value in g.params.items()}
+        d_params = {name: value.detach().requires_grad_() for name, value in d.params.items()}
+
+        fakes = self.g({**cast(g_params, self._keep_g, self.dtype), **g.buffers}, draws.noise.to(self.dtype))
+        shown = fakes.detach()
+        weights = {**cast(d_params, self._keep_d, self.dtype), **d.buffers}
+        real_logits = self.d({**weights, **draws.real_masks}, images).to(draws.noise.dtype)
+        fake_logits = self.d({**weights, **draws.fake_masks}, shown).to(draws.noise.dtype)
+        d_loss = self.loss.discriminator(real_logits, fake_logits)
+        d_adam.step_(torch.autograd.grad(d_loss.sum(), list(d_params.values())))
+
+        frozen = {**cast(d.params, self._keep_d, self.dtype), **d.buffers}
+        shown.requires_grad_()
+        g_loss = self.loss.generator(self.d({**frozen, **draws.generator_masks}, shown).to(draws.noise.dtype))
+        (towards,) = torch.autograd.grad(g_loss.sum(), shown)
+        g_adam.step_(torch.autograd.grad(fakes, list(g_params.values()), towards))
+
+        with torch.no_grad():
+            right = [(real_logits > 0), (fake_logits < 0)]
+            return torch.stack([d_loss, g_loss, *(each.to(d_loss.dtype).mean(-1) for each in right)]).detach()

@@ -1,0 +1,60 @@
+"""Explicit randomness: every draw of a lane comes from a generator seeded by (seed, stream)."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+NAMES = ("data", "noise", "dropout")
+"""The streams whose state is part of a checkpoint; others are drawn from anew each time (see `generator`)."""
+
+
+def generator(seed: int, stream: str, device: torch.device) -> torch.Generator:
+    """Return a fresh generator for a stream: equal seeds and streams draw equal numbers on one kind of device."""
+    digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
+    fresh = torch.Generator(device)
+    fresh.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return fresh
+
+
+class Streams:
+    """The generators of one lane's training."""
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._generators = {name: generator(seed, name, device) for name in NAMES}
+
+    def __getitem__(self, name: str) -> torch.Generator:
+        return self._generators[name]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return each generator's state, uint8 [n] on the CPU."""
+        return {name: each.get_state() for name, each in self._generators.items()}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue where `state` was taken."""
+        for name, each in self._generators.items():
+            each.set_state(state[name])
+
+
+def draw_noise(kind: str, shape: tuple[int, ...], source: torch.Generator, dtype: torch.dtype) -> Tensor:
+    """Return the generator's input: N(0, 1) for `normal`, U(-1, 1) for `uniform`."""
+    if kind == "normal":
+        return torch.randn(shape, generator=source, device=source.device, dtype=dtype)
+    return torch.rand(shape, generator=source, device=source.device, dtype=dtype).mul_(2).sub_(1)
+
+
+def draw_mask(p: float, shape: tuple[int, ...], source: torch.Generator, dtype: torch.dtype) -> Tensor:
+    """Return a dropout mask: 0 with probability p (to 1 in 65,536), else 1 / (1 - p).
+
+    Sixteen random bits serve each element: a 64-bit draw fills four, which makes masks cheap on a CPU.
+    """
+    count = 1
+    for side in shape:
+        count *= side
+    words = torch.empty((count + 3) // 4, dtype=torch.int64, device=source.device)
+    words.random_(-(2**63), None, generator=source)
+    bits = words.view(torch.int16)[:count].view(shape)
+    kept = bits >= round(p * 65536) - 32768
+    return kept.to(dtype).mul_(1 / (1 - p))

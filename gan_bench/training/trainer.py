@@ -1,0 +1,195 @@
+"""The one trainer: a group of runs, epoch by epoch, on data that lives on the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from gan_bench.errors import InputError
+from gan_bench.losses.loss import losses
+from gan_bench.models.model import build_model
+from gan_bench.record import Checkpoint, EpochRecord
+from gan_bench.spec import RunSpec
+from gan_bench.training import precision, state
+from gan_bench.training.clock import Clock
+from gan_bench.training.optimiser import Adam
+from gan_bench.training.step import MEASURES, Draws, Step
+from gan_bench.training.streams import Streams, draw_mask, draw_noise, generator
+
+SAMPLE_BATCH = 500
+WARM_UP_STEPS = 2
+
+
+class Trainer:
+    """Trains runs that differ only in seed and learning rates as lanes of one program; one run is one lane.
+
+    `images` is the training set, uint8 [N, C, H, W], on the device. `dtype` is what parameters are kept in
+    (float64 for comparisons with the oracle). An epoch is N // batch_size steps: the remainder of a
+    permutation is dropped, so that every step has the same shape.
+    """
+
+    def __init__(
+        self, specs: Sequence[RunSpec], images: Tensor, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
+        first = specs[0]
+        self.specs, self.images, self.device, self.dtype = tuple(specs), images, device, dtype
+        self.batch_size = first.batch_size
+        self.steps_per_epoch = len(images) // first.batch_size
+        if not self.steps_per_epoch:
+            raise InputError(
+                f"--batch-size {first.batch_size} exceeds the {len(images)} training images of {first.dataset}: "
+                f"choose at most {len(images)}"
+            )
+        self.total_steps = first.steps or (first.epochs or 1) * self.steps_per_epoch
+        self.epochs = math.ceil(self.total_steps / self.steps_per_epoch)
+        self.step = 0
+        self.epoch = 0
+
+        precision.set_matmul(first.precision)
+        model = build_model(first)
+        self.recipe = model.recipe
+        with torch.device("meta"):  # structure only: every tensor is this class's own
+            self._g_module, self._d_module = model.generator(), model.discriminator()
+        seeds = [spec.seed for spec in specs]
+        self.g = state.initial(self._g_module, seeds, "g", device, dtype)
+        self.d = state.initial(self._d_module, seeds, "d", device, dtype)
+        betas = (self.recipe.beta1, self.recipe.beta2)
+        self._g_adam = Adam(self.g, [spec.lr_g for spec in specs], *betas)
+        self._d_adam = Adam(self.d, [spec.lr_d for spec in specs], *betas)
+        compute = precision.compute_dtype(first.precision, dtype)
+        self._step = Step(self._g_module, self._d_module, losses.get(first.loss)(), compute)
+        self._dropouts = state.dropouts(self._d_module)
+        self._streams = [Streams(seed, device) for seed in seeds]
+        self._order: Tensor | None = None
+
+    @property
+    def lanes(self) -> int:
+        """How many runs are trained together."""
+        return len(self.specs)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step was made."""
+        return self.step >= self.total_steps
+
+    def parameters(self) -> tuple[int, int]:
+        """Return how many parameters one generator and one discriminator have."""
+        counts = [sum(value[0].numel() for value in net.params.values()) for net in (self.g, self.d)]
+        return counts[0], counts[1]
+
+    def warm_up(self) -> float:
+        """Make a few steps that leave no trace, so that one-time costs stay outside the clock; return seconds."""
+        before = [self.state(lane) for lane in range(self.lanes)]
+        clock = Clock(self.device)
+        clock.start()
+        for position in range(WARM_UP_STEPS):
+            self._one_step(self._draw_order(), position % self.steps_per_epoch)
+        for lane, checkpoint in enumerate(before):
+            self.load_state_(lane, checkpoint)
+        return clock.stop()
+
+    def train_epoch(self, on_step: Callable[[int], None] = lambda step: None) -> list[EpochRecord]:
+        """Train to the end of the epoch, or of the run, and return one record a lane.
+
+        `on_step` hears the number of steps made so far; nothing waits for the device in between.
+        """
+        start = self.step
+        count = min(self.steps_per_epoch, self.total_steps - self.step)
+        clock = Clock(self.device)
+        clock.start()
+        order = self._draw_order()
+        sums = torch.zeros(len(MEASURES), self.lanes, device=self.device, dtype=self.dtype)
+        for position in range(count):
+            sums += self._one_step(order, position)
+            self.step += 1
+            on_step(self.step)
+        self.epoch += 1
+        seconds = clock.stop()
+        means = (sums / count).tolist()
+        return [
+            EpochRecord(
+                epoch=self.epoch,
+                step=self.step,
+                **{name: means[row][lane] for row, name in enumerate(MEASURES)},
+                epoch_seconds=seconds,
+                images_per_second=(self.step - start) * self.batch_size / seconds,
+            )
+            for lane in range(self.lanes)
+        ]
+
+    def _draw_order(self) -> Tensor:
+        """Return a permutation of the training set for each lane, [lanes, N]."""
+        return torch.stack(
+            [
+                torch.randperm(len(self.images), generator=lane["data"], device=self.device)
+                for lane in self._streams
+            ]
+        )
+
+    def _one_step(self, order: Tensor, position: int) -> Tensor:
+        chosen = order[:, position * self.batch_size : (position + 1) * self.batch_size]
+        real = self.images[chosen]
+        return self._step(self.g, self.d, self._g_adam, self._d_adam, real, self._draw())
+
+    def _draw(self) -> Draws:
+        shape = (self.batch_size, self.recipe.z_dim)
+        noise = [draw_noise(self.recipe.noise, shape, lane["noise"], self.dtype) for lane in self._streams]
+        real, fake, towards = ({name: [] for name, _ in self._dropouts} for _ in range(3))  # type: ignore[var-annotated]
+        for lane in self._streams:
+            for masks in (real, fake, towards):
+                for name, layer in self._dropouts:
+                    shape_of = (self.batch_size, *layer.features)
+                    masks[name].append(draw_mask(layer.p, shape_of, lane["dropout"], self._step.dtype))
+        stacked = (
+            {f"{name}.mask": torch.stack(each) for name, each in masks.items()} for masks in (real, fake, towards)
+        )
+        return Draws(torch.stack(noise), *stacked)
+
+    @torch.inference_mode()
+    def generate(self, lane: int, noise: Tensor) -> Tensor:
+        """Return uint8 images [n, C, H, W] for noise [n, z_dim], with BatchNorm's running statistics."""
+        self._g_module.eval()
+        keep = state.batch_norm_names(self._g_module)
+        params = {name: value[lane] for name, value in self.g.params.items()}
+        buffers = {name: value[lane] for name, value in self.g.buffers.items()}
+        tensors = {**precision.cast(params, keep, self._step.dtype), **buffers}
+        images = [
+            functional_call(self._g_module, tensors, (part.to(self._step.dtype),)).float().add(1).mul(127.5)
+            for part in torch.split(noise, SAMPLE_BATCH)
+        ]
+        self._g_module.train()
+        return torch.cat(images).round_().clamp_(0, 255).to(torch.uint8)
+
+    def sample(self, lane: int, count: int, stream: str) -> Tensor:
+        """Return uint8 images [count, C, H, W] from a stream that starts anew: equal calls draw equal noise."""
+        source = generator(self.specs[lane].seed, stream, self.device)
+        return self.generate(lane, draw_noise(self.recipe.noise, (count, self.recipe.z_dim), source, self.dtype))
+
+    def state(self, lane: int) -> Checkpoint:
+        """Return a copy of all that the lane needs to continue as if it had not been interrupted."""
+        arrays = {
+            f"{net}.{name}": value.detach().cpu().numpy().copy()
+            for net, tensors in (("g", self.g.lane(lane)), ("d", self.d.lane(lane)))
+            for name, value in tensors.items()
+        }
+        arrays |= {f"stream.{name}": value.numpy().copy() for name, value in self._streams[lane].state().items()}
+        return Checkpoint(arrays, {"step": self.step, "epoch": self.epoch, "updates": self._g_adam.steps})
+
+    def load_state_(self, lane: int, checkpoint: Checkpoint) -> None:
+        """Continue a lane from what `state` returned; the group's lanes must all be at the same step."""
+        tensors = {name: torch.from_numpy(np.array(each)) for name, each in checkpoint.arrays.items()}
+        self.g.load_lane_(lane, _under("g.", tensors))
+        self.d.load_lane_(lane, _under("d.", tensors))
+        self._streams[lane].load(_under("stream.", tensors))
+        self.step, self.epoch = int(checkpoint.state["step"]), int(checkpoint.state["epoch"])
+        self._g_adam.steps = self._d_adam.steps = int(checkpoint.state["updates"])
+
+
+def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,122 @@
+"""The contract of every registered model, and how names and aliases are resolved."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from gan_bench.errors import InputError
+from gan_bench.models.dropout import Dropout
+from gan_bench.models.model import ImageShape, Model, models, resolve_model
+from gan_bench.spec import OWN_OPTIONS
+
+
+def built(name: str, channels: int = 1, size: int | None = None) -> Model:
+    model = models.get(name)
+    return model(ImageShape(channels, size or model.image_sizes[0]), model.recipe_type(width=0.125, z_dim=10))
+
+
+def hand_masks(d: nn.Module, batch: int) -> None:
+    for layer in d.modules():
+        if isinstance(layer, Dropout):
+            layer.mask = torch.ones(batch, *layer.features)
+
+
+CASES = [(name, size, channels) for name in models for size in models.get(name).image_sizes for channels in (1, 3)]
+
+
+@pytest.mark.parametrize(("name", "size", "channels"), CASES)
+def test_shapes_range_and_gradients(name, size, channels):
+    torch.manual_seed(0)
+    model = built(name, channels, size)
+    g, d = model.generator(), model.discriminator()
+    hand_masks(d, 4)
+    images = g(torch.randn(4, 10))
+    assert images.shape == (4, channels, size, size)
+    assert images.abs().max() <= 1
+    logits = d(images)
+    assert logits.shape == (4,)
+    logits.sum().backward()
+    for parameter in (*g.parameters(), *d.parameters()):
+        assert torch.isfinite(parameter.grad).all()
+        assert parameter.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_forward_draws_nothing(name):
+    """The trainer hands in all randomness: the global generator stays where it was."""
+    model = built(name)
+    g, d = model.generator(), model.discriminator()
+    hand_masks(d, 2)
+    before = torch.get_rng_state()
+    d(g(torch.zeros(2, 10)))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_no_bias_before_batch_norm(name):
+    model = built(name)
+    for net in (model.generator(), model.discriminator()):
+        layers = [layer for layer in net.modules() if not isinstance(layer, (nn.Sequential, nn.Unflatten))]
+        for layer, following in itertools.pairwise(layers):
+            if isinstance(following, nn.modules.batchnorm._BatchNorm):
+                assert layer.bias is None
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_recipe_is_complete(name):
+    recipe = models.get(name).recipe_type()
+    assert (recipe.epochs is None) != (recipe.steps is None)
+    assert {"z_dim", "width", "beta1", *OWN_OPTIONS} <= set(type(recipe).model_fields)
+    assert models.get(name).title
+    assert models.get(name).paper
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_width_scales_the_model(name):
+    def count(width: float) -> int:
+        model = models.get(name)
+        nets = model(ImageShape(1, model.image_sizes[0]), model.recipe_type(width=width))
+        return sum(p.numel() for net in (nets.generator(), nets.discriminator()) for p in net.parameters())
+
+    assert count(0.25) < count(0.5) < count(1.0)
+
+
+def test_published_sizes():
+    """Layer shapes of DCGAN-64 as in the paper: 4x4x1024 ... 128, image; 64 ... 512, logit."""
+    with torch.device("meta"):
+        model = models.get("dcgan64")(ImageShape(1, 64), models.get("dcgan64").recipe_type())
+        g = [tuple(layer.weight.shape) for layer in model.generator() if isinstance(layer, nn.ConvTranspose2d)]
+        d = [tuple(layer.weight.shape) for layer in model.discriminator() if isinstance(layer, nn.Conv2d)]
+    assert g == [(1024, 512, 4, 4), (512, 256, 4, 4), (256, 128, 4, 4), (128, 1, 4, 4)]
+    assert d == [(64, 1, 4, 4), (128, 64, 4, 4), (256, 128, 4, 4), (512, 256, 4, 4), (1, 512, 4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "expected"),
+    [
+        ("dcgan", None, ("dcgan28", 28)),
+        ("dcgan", 28, ("dcgan28", 28)),
+        ("dcgan", 32, ("dcgan32", 32)),
+        ("dcgan", 64, ("dcgan64", 64)),
+        ("dcgan64", None, ("dcgan64", 64)),
+        ("vanilla", None, ("vanilla", 28)),
+        ("vanilla", 64, ("vanilla", 64)),
+    ],
+)
+def test_names_and_aliases(name, size, expected):
+    own, _, chosen = resolve_model(name, size)
+    assert (own, chosen) == expected
+
+
+def test_size_that_a_model_does_not_make_is_refused():
+    with pytest.raises(InputError, match=r"'dcgan28' makes images of 28 pixels, not 64: .*dcgan64"):
+        resolve_model("dcgan28", 64)
+
+
+def test_unknown_name_gets_the_nearest():
+    with pytest.raises(InputError, match=r"unknown model 'vanila': did you mean vanilla"):
+        resolve_model("vanila", None)

@@ -1,0 +1,63 @@
+"""The reference: a plain textbook GAN loop with torch.optim, short enough to read at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+
+from gan_bench.models.dropout import Dropout
+from gan_bench.models.model import build_model
+from gan_bench.spec import RunSpec
+from gan_bench.training.streams import Streams, draw_mask, draw_noise
+
+F64 = torch.float64
+
+
+def textbook(spec: RunSpec, images: Tensor, start: dict[str, dict[str, Tensor]], steps: int) -> tuple[dict, list]:
+    """Train in float64 from the given weights; return final tensors of both networks and each step's losses."""
+    model = build_model(spec)
+    g, d = model.generator().to(F64), model.discriminator().to(F64)
+    for net, weights in ((g, start["g"]), (d, start["d"])):
+        net.load_state_dict(weights)
+    betas = (model.recipe.beta1, model.recipe.beta2)
+    g_adam = torch.optim.Adam(g.parameters(), lr=spec.lr_g, betas=betas)
+    d_adam = torch.optim.Adam(d.parameters(), lr=spec.lr_d, betas=betas)
+    streams, size, losses = Streams(spec.seed, torch.device("cpu")), spec.batch_size, []
+    per_epoch = len(images) // size
+    for step in range(steps):
+        if step % per_epoch == 0:
+            order = torch.randperm(len(images), generator=streams["data"])
+        first = step % per_epoch * size
+        real = images[order[first : first + size]].to(F64) / 127.5 - 1
+        noise = draw_noise(model.recipe.noise, (size, model.recipe.z_dim), streams["noise"], F64)
+        real_masks, fake_masks, g_masks = (masks_for(d, size, streams) for _ in range(3))
+
+        fake = g(noise)
+        d_adam.zero_grad()
+        set_masks(d, real_masks)
+        real_logits = d(real)
+        set_masks(d, fake_masks)
+        fake_logits = d(fake.detach())
+        d_loss = bce(real_logits, torch.ones_like(real_logits)) + bce(fake_logits, torch.zeros_like(fake_logits))
+        d_loss.backward()
+        d_adam.step()
+
+        g_adam.zero_grad()
+        set_masks(d, g_masks)
+        logits = d(fake)
+        g_loss = bce(logits, torch.ones_like(logits))
+        g_loss.backward()
+        g_adam.step()
+        losses.append((d_loss.item(), g_loss.item()))
+    return {"g": g.state_dict(), "d": d.state_dict()}, losses
+
+
+def masks_for(d: nn.Module, size: int, streams: Streams) -> list[Tensor]:
+    layers = [layer for layer in d.modules() if isinstance(layer, Dropout)]
+    return [draw_mask(layer.p, (size, *layer.features), streams["dropout"], F64) for layer in layers]
+
+
+def set_masks(d: nn.Module, masks: list[Tensor]) -> None:
+    for layer, mask in zip((m for m in d.modules() if isinstance(m, Dropout)), masks, strict=True):
+        layer.mask = mask
