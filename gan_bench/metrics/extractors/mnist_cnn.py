@@ -10,9 +10,9 @@ from gan_bench.metrics.extractors.extractor import Context, Extractor, Extractor
 from gan_bench.metrics.extractors.network import FEATURES
 
 WEIGHTS = Path(__file__).with_name("mnist_cnn.safetensors")
-SHA256 = "0"
+SHA256 = "4df5ef8da17b9b48e94a64430170aa94b5e53fb9b796bb99e0dba9aaa438fd98"
 """The hash of the weights that scores of mnist-cnn are computed with."""
-TEST_ACCURACY = 0.0
+TEST_ACCURACY = 0.9963
 """The share of MNIST's 10,000 test images that it classifies rightly."""
 
 
