@@ -39,4 +39,8 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def _neutral(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(EXECUTED) else cell
+    if not isinstance(cell, str):
+        return cell
+    # A lone carriage return is not quoted by every CSV writer, and would begin a new row for some readers.
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if cell.startswith(EXECUTED) else text

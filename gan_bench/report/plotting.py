@@ -118,6 +118,8 @@ def draw(name: str, data: ReportData) -> Drawn | None:
         FigureCanvasAgg(figure)
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", metadata={"Software": None})
+        # The layout is settled: solving it again for the second file would double the time.
+        figure.set_layout_engine("none")
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     width = round(figure.get_figwidth() * PAGE_DPI)
     heading, _, caption = (inspect.getdoc(plot) or name).partition("\n")

@@ -1,0 +1,179 @@
+"""The report folder as a whole: files, safety of their text, determinism, imports."""
+
+import io
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_runs import build, build_many, make_spec, realistic
+
+from gan_bench.errors import InputError
+from gan_bench.record import StoredRun
+from gan_bench.report.data import report_data
+from gan_bench.report.files import csv_bytes, write_bytes
+from gan_bench.report.page import render_html, render_markdown
+from gan_bench.report.report import ReportPaths, write_report
+from gan_bench.report.story import conclusions, not_shown, warning
+
+PAYLOAD = "<script src=http://evil.example/x.js></script>|`![x](http://evil.example/y.png)\n# no heading"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> ReportPaths:
+    folder = tmp_path_factory.mktemp("report")
+    return write_report(realistic(folder), folder / "report")
+
+
+def test_every_promised_file_is_there_and_nothing_half_written(written: ReportPaths) -> None:
+    found = {str(path.relative_to(written.folder)) for path in written.folder.rglob("*") if path.is_file()}
+    promised = {
+        "runs.csv",
+        "runs.parquet",
+        "scores.csv",
+        "summary.csv",
+        "leaderboard.csv",
+        "report.md",
+        "index.html",
+    }
+    assert promised <= found
+    assert {"plots/score_by_model.png", "plots/score_by_model.svg", "plots/samples.png"} <= found
+    assert not [name for name in found if ".part" in name]
+
+
+def test_csv_and_parquet_say_the_same(written: ReportPaths) -> None:
+    csv, parquet = pd.read_csv(written.runs_csv), pd.read_parquet(written.runs_parquet)
+    assert list(csv.columns) == list(parquet.columns)
+    assert len(csv) == len(parquet) == 14
+    assert len(pd.read_csv(written.leaderboard_csv)) == 4
+
+
+def test_page_is_self_contained(written: ReportPaths) -> None:
+    html = written.page.read_text()
+    assert "http:" not in html
+    assert "https:" not in html
+    assert "<script" not in html
+    assert "<link" not in html
+    assert re.findall(r'src="(?!data:image/png;base64,)', html) == []
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+
+
+def test_both_stories_tell_failures_floor_and_protocol(written: ReportPaths) -> None:
+    for text in (written.page.read_text(), written.markdown.read_text()):
+        for part in ("real images (floor)", "noise", "d_loss became nan", "torch_fidelity_version", "optimistic"):
+            assert part in text
+        assert "gan-bench run --models" in text
+
+
+def test_equal_runs_give_equal_bytes(tmp_path: Path) -> None:
+    runs = [build(tmp_path, make_spec(model)) for model in ("vanilla", "dcgan28")]
+    first, second = write_report(runs, tmp_path / "a"), write_report(runs[::-1], tmp_path / "b")
+    for one in sorted(path for path in first.folder.rglob("*") if path.is_file()):
+        other = second.folder / one.relative_to(first.folder)
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_text_of_a_run_is_only_ever_text(tmp_path: Path) -> None:
+    data = report_data([build(tmp_path, make_spec(), pictures=False, status="failed", reason=PAYLOAD)])
+    html, markdown = render_html(data, []), render_markdown(data, [])
+    assert "<script" not in html
+    assert "&lt;script" in html
+    assert "<script" not in markdown
+    assert "![x](" not in markdown.replace("\\", "\\ ")
+    assert "\n# no heading" not in markdown
+    row = next(line for line in markdown.splitlines() if "evil" in line)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 6, "a bar in the reason makes no new cell"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_csv_cells_are_no_formulas(start: str) -> None:
+    frame = pd.DataFrame({"text": [f"{start}cmd|' /C calc'!A0"], "number": [-1.5]})
+    back = pd.read_csv(io.BytesIO(csv_bytes(frame)))
+    assert back["text"].iloc[0].startswith("'")
+    assert back["number"].iloc[0] == -1.5
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
+def test_csv_never_starts_a_text_cell_with_a_formula_sign(text: str) -> None:
+    body = csv_bytes(pd.DataFrame({"text": [text]})).decode().partition("\n")[2]
+    assert not body.lstrip('"').startswith(("=", "+", "-", "@"))
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_bytes(tmp_path / "runs.csv", b"old")
+
+    def full(_: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["runs.csv"]
+
+
+def test_stale_plots_go(tmp_path: Path) -> None:
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "score_by_rate.png").write_bytes(b"old")
+    (tmp_path / "plots" / "mine.png").write_bytes(b"mine")
+    write_report([build(tmp_path, make_spec(), pictures=False)], tmp_path)
+    assert not (tmp_path / "plots" / "score_by_rate.png").exists()
+    assert (tmp_path / "plots" / "mine.png").exists()
+
+
+def test_no_runs_write_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        write_report([], tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_short_training_is_said_at_the_top(tmp_path: Path) -> None:
+    runs = [build(tmp_path, make_spec(seed=seed), pictures=False, verdict="undertrained") for seed in (0, 1)]
+    data = report_data(runs)
+    html = render_html(data, [])
+    assert warning(data).startswith("Training was short")
+    assert html.index("Training was short") < html.index("What the numbers show")
+
+
+def test_one_seed_makes_no_claim(tmp_path: Path) -> None:
+    data = report_data(build_many(tmp_path, seeds=(0,), lrs=(2e-4,), pictures=False))
+    assert conclusions(data, data.protocols[0])[0].endswith("no claim.")
+    assert any(line.startswith("One seed: no interval, no claim") for line in not_shown(data))
+
+
+def test_unequal_training_is_said(tmp_path: Path) -> None:
+    runs = [build(tmp_path, make_spec("vanilla"), pictures=False)]
+    runs.append(build(tmp_path, make_spec("dcgan28", epochs=3), pictures=False))
+    assert any("training length" in line for line in not_shown(report_data(runs)))
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_are_reported_in_time(tmp_path: Path) -> None:
+    runs = build_many(tmp_path, seeds=range(100), lrs=[1e-4 * k for k in range(1, 6)], pictures=False)
+    started = time.process_time()
+    write_report(runs, tmp_path / "report")
+    assert len(runs) == 1000
+    assert time.process_time() - started < 20
+
+
+def test_the_report_loads_neither_torch_nor_other_rooms() -> None:
+    code = (
+        "import sys, gan_bench.report.report as r; r.plots.names();"
+        "bad = [m for m in sys.modules if m.split('.')[0] in ('torch', 'torchvision', 'ray')];"
+        "rooms = {m.split('.')[1] for m in sys.modules if m.startswith('gan_bench.')};"
+        "print(bad, sorted(rooms - {'report', 'errors', 'registry', 'spec', 'record', '_version', 'parsing'}))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert out.stdout.strip() == "[] []"
+
+
+def test_runs_are_not_changed(shared_runs: list[StoredRun]) -> None:
+    before = [run.record for run in shared_runs]
+    report_data(shared_runs)
+    assert [run.record for run in shared_runs] == before

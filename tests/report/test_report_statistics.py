@@ -1,0 +1,111 @@
+"""Statistics against known values and properties."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gan_bench.report.statistics import compare, estimate
+
+values = st.lists(st.floats(-1e3, 1e3, allow_subnormal=False), min_size=2, max_size=12)
+
+
+def test_estimate_of_known_values() -> None:
+    found = estimate([1.0, 2.0, 3.0, 4.0, 100.0, 5.0, 6.0, 7.0])
+    assert found.n == 8
+    assert found.mean == pytest.approx(16.0)
+    assert found.median == pytest.approx(4.5)
+    assert found.iqm == pytest.approx(4.5), "the middle half is 3, 4, 5, 6"
+    assert found.std == pytest.approx(np.std([1, 2, 3, 4, 100, 5, 6, 7], ddof=1))
+
+
+def test_one_training_has_no_interval_and_no_spread() -> None:
+    found = estimate([7.0])
+    assert found.mean == 7.0
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert math.isnan(found.std)
+
+
+def test_nothing_scored_is_no_number() -> None:
+    assert estimate([]).n == 0
+    assert math.isnan(estimate([]).mean)
+
+
+@pytest.mark.parametrize(("n", "rough"), [(3, True), (4, True), (5, False)])
+def test_few_trainings_are_called_rough(n: int, rough: bool) -> None:
+    assert estimate(list(range(n))).rough is rough
+
+
+def test_not_finite_scores_are_no_scores() -> None:
+    assert estimate([1.0, math.nan, math.inf, 3.0]).n == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(values)
+def test_interval_contains_mean_and_lies_within_the_values(x: list[float]) -> None:
+    found = estimate(x)
+    slack = 1e-9 * max(1.0, max(map(abs, x)))
+    assert min(x) - slack <= found.low <= found.mean + slack
+    assert found.mean - slack <= found.high <= max(x) + slack
+
+
+@settings(max_examples=25, deadline=None)
+@given(values, values)
+def test_compare_is_antisymmetric(a: list[float], b: list[float]) -> None:
+    ab, ba = compare(a, b, "lower"), compare(b, a, "lower")
+    assert ab.gain == pytest.approx(-ba.gain)
+    assert ab.probability == pytest.approx(1 - ba.probability)
+    assert compare(a, b, "higher").gain == pytest.approx(ba.gain)
+
+
+def test_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    hits = 0
+    for index in range(200):
+        found = estimate(rng.normal(5, 1, 30), seed=index)
+        hits += found.low <= 5 <= found.high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_direction_decides_who_is_better() -> None:
+    assert compare([1, 2, 3, 2, 1], [11, 12, 13, 12, 11], "lower").gain == pytest.approx(10)
+    assert compare([1, 2, 3, 2, 1], [11, 12, 13, 12, 11], "lower").certainty == "clear"
+    assert compare([1, 2, 3, 2, 1], [11, 12, 13, 12, 11], "higher").probability == 0
+
+
+def test_exact_permutation_p_of_three_against_three() -> None:
+    found = compare([1, 2, 3], [11, 12, 13], "lower")
+    assert found.p_value == pytest.approx(0.1)
+    assert found.smallest_p == pytest.approx(0.1)
+    assert found.certainty == "likely", "three against three can never be clear at 5%"
+
+
+def test_one_seed_gives_no_claim() -> None:
+    found = compare([1.0], [50.0, 51.0, 52.0], "lower")
+    assert found.certainty == "no claim"
+    assert math.isnan(found.low)
+    assert math.isnan(found.p_value)
+
+
+def test_a_diverged_training_loses_to_every_other() -> None:
+    without = compare([1, 2, 3], [4, 5, 6], "lower")
+    with_lost = compare([1, 2, 3], [4, 5, 6], "lower", lost_a=3)
+    assert without.probability == 1.0
+    assert with_lost.probability == pytest.approx(0.5)
+    assert with_lost.certainty == "unclear", "survivors are better, but half of the trainings have nothing to show"
+    assert compare([1, 2, 3], [4, 5, 6], "lower", lost_b=1).probability == 1.0
+
+
+def test_equal_groups_cannot_be_told_apart() -> None:
+    assert compare([5, 5, 5], [5, 5, 5], "lower").certainty == "unclear"
+    assert compare([1, 5, 9, 3], [2, 6, 8, 4], "lower").certainty == "unclear"
+
+
+def test_same_input_gives_same_numbers() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=20), rng.normal(size=20)
+    assert compare(a, b, "lower") == compare(a, b, "lower")
+    assert estimate(a) == estimate(a)

@@ -1,0 +1,196 @@
+"""Frames, summary and leaderboard: nothing lost, nothing mixed."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_runs import build, build_many, make_epochs, make_scores, make_spec, realistic
+
+from gan_bench.errors import InputError
+from gan_bench.record import StoredRun
+from gan_bench.report.compare import compare_runs
+from gan_bench.report.data import report_data
+from gan_bench.report.frame import rate_text, runs_frame, scores_frame, variants
+from gan_bench.report.reproduce import commands, seed_text
+from gan_bench.spec import Evaluation
+
+CONTRACT = """run_id, model, loss, dataset, image_size, seed, lr_g, lr_d, batch_size, steps, epochs, status,
+verdict, fid, inception_score_mean, inception_score_std, kid_mean, precision, recall, modes_covered, extractor,
+n_real, n_fake, epoch_seconds_median, train_seconds, images_per_second, eval_seconds, peak_memory_bytes, g_params,
+d_params, device, lanes, attempts, torch_version, gan_bench_version, commit"""
+
+
+def fixed(folder: Path, model: str, seed: int, fid: float, lr: float = 2e-4, **changes: object) -> StoredRun:
+    """A run whose FID is known."""
+    spec = make_spec(model, seed, lr, **{key: changes.pop(key) for key in ("settings",) if key in changes})
+    scores = [
+        score.model_copy(update={"value": fid}) if score.metric == "fid" else score
+        for score in make_scores(spec, ["mnist-cnn"], [25])
+    ]
+    return build(folder, spec, pictures=False, scores=scores, **changes)
+
+
+def test_runs_frame_has_the_promised_columns(shared_runs: list[StoredRun]) -> None:
+    frame = runs_frame(shared_runs)
+    assert [name.strip() for name in CONTRACT.split(",") if name.strip() not in frame.columns] == []
+    assert len(frame) == len(shared_runs)
+    assert set(frame["train_precision"]) == {"fp32"}, "precision is the score, train_precision the arithmetic"
+    assert frame["torch_version"].eq("2.11.0").all()
+    assert frame["commit"].eq("0123abc").all()
+
+
+def test_runs_frame_holds_the_last_scores_of_the_first_extractor(tmp_path: Path) -> None:
+    spec = make_spec(evaluation=Evaluation(every=5, extractors=("inception", "mnist-cnn")))
+    run = build(tmp_path, spec, pictures=False)
+    row = runs_frame([run]).iloc[0]
+    expected = [s.value for s in run.scores if s.metric == "fid" and s.protocol.extractor == "inception"][-1]
+    assert row["fid"] == expected
+    assert row["extractor"] == "inception"
+
+
+def test_best_checkpoint_scores_do_not_enter_the_default_tables(tmp_path: Path) -> None:
+    run = build(tmp_path, make_spec(), pictures=False)
+    better = [s.model_copy(update={"value": 0.0, "checkpoint": "best", "step": 10**9}) for s in run.scores]
+    both = build(tmp_path, make_spec(), pictures=False, scores=[*run.scores, *better])
+    assert runs_frame([both])["fid"].iloc[0] == runs_frame([run])["fid"].iloc[0]
+    assert report_data([both]).leaderboard["mean"].iloc[0] == report_data([run]).leaderboard["mean"].iloc[0]
+
+
+def test_a_diverged_run_has_no_score_though_it_was_scored_on_its_way(tmp_path: Path) -> None:
+    spec = make_spec(seed=1)
+    lost = build(tmp_path, spec, pictures=False, status="diverged", scores=make_scores(spec, ["mnist-cnn"], [5]))
+    data = report_data([build(tmp_path, make_spec(), pictures=False), lost])
+    assert data.runs.loc[data.runs["status"] == "diverged", "fid"].isna().all()
+    assert data.leaderboard["n"].iloc[0] == 1
+    assert len(data.scores[data.scores["status"] == "diverged"]) == 7, "scores.csv keeps them"
+
+
+def test_scores_frame_has_protocol_floor_and_noise(shared_runs: list[StoredRun]) -> None:
+    frame = scores_frame(shared_runs)
+    assert {"protocol_id", "floor", "noise", "n_real", "extractor_sha256", "torch_fidelity_version"} <= set(frame)
+    assert len(frame) == sum(len(run.scores) for run in shared_runs)
+
+
+def test_protocols_are_never_mixed(shared_runs: list[StoredRun]) -> None:
+    data = report_data(shared_runs)
+    assert len(data.protocols) == 2
+    for table in (data.summary, data.leaderboard):
+        assert table.groupby("protocol_id")["extractor"].nunique().eq(1).all()
+    for _, board in data.leaderboard.groupby("protocol_id"):
+        assert sorted(board["rank"]) == [1, 2], "each protocol has a ranking of its own"
+    assert len(data.leaderboard) == 4
+
+
+def test_other_sample_counts_are_another_protocol(tmp_path: Path) -> None:
+    runs = [
+        build(tmp_path, make_spec(seed=0), pictures=False),
+        build(tmp_path, make_spec(seed=1, evaluation=Evaluation(samples=2000)), pictures=False),
+    ]
+    board = report_data(runs).leaderboard
+    assert list(board["n"]) == [1, 1]
+    assert set(board["n_fake"]) == {10_000, 2_000}
+
+
+def test_no_run_is_lost(shared_runs: list[StoredRun]) -> None:
+    summary = report_data(shared_runs).summary
+    for _, table in summary.groupby("protocol_id"):
+        assert table["n_runs"].sum() == len(shared_runs)
+        assert table["n_diverged"].sum() == 1
+        assert table["n_failed"].sum() == 1
+    lost = summary[summary["lr_g"] == 4e-4]
+    assert lost["n"].eq(0).all()
+    assert lost["mean"].isna().all()
+
+
+def test_summary_statistics_of_known_values(tmp_path: Path) -> None:
+    runs = [fixed(tmp_path, "dcgan28", seed, fid) for seed, fid in enumerate([6.0, 8.0, 10.0])]
+    row = report_data(runs).summary.iloc[0]
+    assert (row["n"], row["mean"], row["std"], row["median"]) == (3, 8.0, 2.0, 8.0)
+    assert 6 <= row["interval_low"] < 8 < row["interval_high"] <= 10
+    assert row["floor"] == 0.4
+    assert row["noise"] == 310.0
+
+
+def test_leaderboard_stands_at_the_best_rate_and_says_so(tmp_path: Path) -> None:
+    runs = [fixed(tmp_path, "dcgan28", s, fid, lr) for lr, fid in ((1e-4, 9.0), (2e-4, 5.0)) for s in (0, 1)]
+    row = report_data(runs).leaderboard.iloc[0]
+    assert (row["lr_g"], row["n_rates"]) == (2e-4, 2)
+    assert "optimistic" in row["rate_choice"]
+    only = report_data(runs[:2]).leaderboard.iloc[0]
+    assert only["rate_choice"] == "the only rate"
+
+
+def test_a_rate_that_diverges_is_no_better_rate(tmp_path: Path) -> None:
+    runs = [fixed(tmp_path, "dcgan28", seed, 9.0, 1e-4) for seed in (0, 1)]
+    runs.append(fixed(tmp_path, "dcgan28", 0, 3.0, 4e-4))
+    runs.append(build(tmp_path, make_spec(seed=1, lr=4e-4), pictures=False, status="diverged"))
+    assert report_data(runs).leaderboard["lr_g"].iloc[0] == 1e-4
+
+
+def test_ranking_follows_the_metric_and_marks_ties(tmp_path: Path) -> None:
+    groups = {"good": [5.0, 6, 7, 5.5, 6.5], "alike": [5.2, 6.3, 7.1, 5.6, 6.6], "bad": [20.0, 21, 22, 23, 24]}
+    runs = [fixed(tmp_path, name, seed, fid) for name, fids in groups.items() for seed, fid in enumerate(fids)]
+    board = report_data(runs).leaderboard
+    assert list(board["label"]) == ["good", "alike", "bad"]
+    assert list(board["versus_best"]) == ["best", "tie", "worse"]
+
+
+def test_settings_that_differ_are_rows_of_their_own(tmp_path: Path) -> None:
+    wide = {"beta1": 0.5, "beta2": 0.999, "z_dim": 100, "noise": "normal", "width": 2.0}
+    runs = [fixed(tmp_path, "dcgan28", 0, 5.0), fixed(tmp_path, "dcgan28", 0, 6.0, settings=wide)]
+    assert sorted(variants(runs).values()) == ["width=1.0", "width=2.0"]
+    assert sorted(report_data(runs).leaderboard["label"]) == ["dcgan28 (width=1.0)", "dcgan28 (width=2.0)"]
+
+
+def test_time_of_lanes_is_shared_out(tmp_path: Path) -> None:
+    run = build(tmp_path, make_spec(), pictures=False, lanes=4, train_seconds=100.0)
+    assert runs_frame([run])["train_seconds_per_run"].iloc[0] == 25.0
+
+
+def test_no_runs_are_an_input_error() -> None:
+    with pytest.raises(InputError, match="gan-bench run"):
+        report_data([])
+
+
+def test_compare_runs_in_plain_words(tmp_path: Path) -> None:
+    runs = realistic(tmp_path)
+    a = [run for run in runs if run.spec.model == "dcgan28"]
+    b = [run for run in runs if run.spec.model == "vanilla"]
+    found = compare_runs(a, b, "dcgan28", "vanilla")
+    assert len(found) == 2, "one comparison a protocol"
+    assert found[0].difference.gain > 0
+    assert "dcgan28 is likely better than vanilla" in found[0].text
+    with pytest.raises(InputError, match="not repetitions"):
+        compare_runs(runs, b, "all", "vanilla")
+    with pytest.raises(InputError, match="no finished run"):
+        compare_runs([], b, "nothing", "vanilla")
+
+
+def test_compare_never_crosses_protocols(tmp_path: Path) -> None:
+    a = build_many(tmp_path, ["dcgan28"], lrs=(2e-4,), pictures=False)
+    b = build_many(tmp_path, ["vanilla"], lrs=(2e-4,), pictures=False, evaluation=Evaluation(samples=2000))
+    with pytest.raises(InputError, match="no protocol"):
+        compare_runs(a, b, "dcgan28", "vanilla")
+
+
+@pytest.mark.parametrize(
+    ("rates", "text"),
+    [((2e-4, 2e-4), "2e-4"), ((4e-4, 1e-4), "4e-4:1e-4"), ((1.5e-5, 1.5e-5), "1.5e-5"), ((1.0, 1.0), "1e0")],
+)
+def test_rates_are_written_as_people_type_them(rates: tuple[float, float], text: str) -> None:
+    assert rate_text(*rates) == text
+
+
+def test_commands_ask_for_exactly_these_runs(tmp_path: Path) -> None:
+    lines = commands(build_many(tmp_path, pictures=False))
+    assert len(lines) == 1
+    for part in ("--models dcgan28,vanilla", "--seeds 0-2", "--lrs 1e-4,2e-4", "--epochs 25", "--set width=1.0"):
+        assert part in lines[0]
+    assert seed_text({7, 0, 1, 2}) == "0-2,7"
+
+
+def test_epochs_are_kept(shared_runs: list[StoredRun]) -> None:
+    epochs = report_data(shared_runs).epochs
+    assert len(epochs) == sum(len(run.epochs) for run in shared_runs)
+    assert isinstance(epochs, pd.DataFrame)
+    assert len(make_epochs(make_spec())) == 25
