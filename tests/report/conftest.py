@@ -1,6 +1,5 @@
 """Stored runs for the report's tests."""
 
-
 import pytest
 from made_runs import realistic
 
