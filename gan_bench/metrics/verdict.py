@@ -9,8 +9,12 @@ from gan_bench.record import Score, Verdict
 
 CLASSES = 0.7
 """Fewer of the classes that real data reaches than this is a collapse."""
-RECALL = 0.05
-"""So little of the real images near any generated one, at a good precision, is a collapse within the classes."""
+RECALL = 0.02
+"""So few real images near a generated one, where those are TYPICAL and CLEAR, is a collapse within the classes."""
+TYPICAL = 1.0
+"""Precision, as a share of what real images get, from which images are more typical than real ones are."""
+CLEAR = 0.97
+"""Inception score likewise: blurred images, whose recall is nought as well, get less."""
 REALISTIC = 0.5
 """Precision, as a share of what real images get, from which the images count as looking real."""
 NEAR_NOISE = 0.75
@@ -22,7 +26,8 @@ def judge(scores: Sequence[Score]) -> tuple[Verdict, str]:
 
     Few classes or no recall mean a collapse only where the images look real or are at least far from noise: an
     untrained generator's noise, too, falls into one class. Thresholds were set on real images damaged on purpose:
-    one to seven classes only, one image a class, blur of 1 to 4 pixels, 10% to 75% of noise. Judged under the
+    one to seven classes only, one image a class, blur of 1 to 4 pixels, 10% to 75% of noise. Blur so strong that
+    every image falls into one class counts as a collapse, as does one image over and over. Judged under the
     protocol that counts classes, else the first one. Scores of a `best` checkpoint are left aside.
     """
     found = _latest(scores)
@@ -40,8 +45,10 @@ def judge(scores: Sequence[Score]) -> tuple[Verdict, str]:
         if position is None and not looks_real and precision is not None:
             return "", ""  # few classes and unreal images: a collapse or noise, which FID would tell apart
         return "collapsed", classes
-    if looks_real and recall is not None and recall.value < RECALL:
-        return "collapsed", f"the images look real but are near {recall.value:.1%} of the real ones: too few kinds"
+    clear = _share(found.get("inception_score_mean"))
+    few_kinds = recall is not None and recall.value < RECALL and (real or 0) >= TYPICAL and (clear or 0) >= CLEAR
+    if recall is not None and few_kinds:
+        return "collapsed", f"the images look real but are near only {recall.value:.1%} of the real ones"
     if near_noise:
         return "undertrained", nearness
     return "ok", " and ".join(filter(None, [classes, nearness]))

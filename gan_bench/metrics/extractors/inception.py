@@ -84,7 +84,7 @@ class Inception(ExtractorSource):
             fetch([INCEPTION_URL], path, sha256, deadline=deadline, advice=ADVICE, notify=context.notify)
         try:
             net = inception_network(_as_saved(read_weights(path)))
-        except (OSError, RuntimeError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
+        except (OSError, EOFError, RuntimeError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{path} does not hold the weights of inception ({first}): {ADVICE}") from None
         return InceptionExtractor(net, context.device)
