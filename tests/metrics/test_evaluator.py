@@ -10,7 +10,7 @@ import torch
 
 from gan_bench.data.dataset import ImageData, datasets, resized
 from gan_bench.errors import InputError
-from gan_bench.metrics.evaluator import Evaluator
+from gan_bench.metrics.evaluator import Evaluator, _subset
 from gan_bench.metrics.extractors.extractor import Extractor
 from gan_bench.record import Score
 from gan_bench.spec import Evaluation
@@ -201,3 +201,11 @@ def test_real_mnist_scores_near_the_floor(mnist_evaluator: Evaluator, mnist: Ima
     assert scores["fid"].value < 3 * scores["fid"].floor < scores["fid"].noise / 20  # type: ignore[operator]
     assert scores["inception_score_mean"].value > 8  # of 10, less the small splits
     assert scores["modes_covered"].value == 10
+
+
+def test_subsets_are_drawn_at_random_and_always_the_same() -> None:
+    """The halves of MNIST's test split differ in difficulty: the first images are no fair sample."""
+    rows = _subset(1000, 300)
+    assert torch.equal(rows, _subset(1000, 300))
+    assert len(rows.unique()) == 300
+    assert rows.max() >= 900
