@@ -112,9 +112,9 @@ def _read(folder: RunFolder, head: str, name: str) -> _Pair:
         raise ValueError("its state has changed since it was written")
     for path, data in _candidates(folder, name):
         if _sha256(data) == values.get("arrays_sha256"):
-            # Copies, because arrays that lie in the file's bytes can't be written to.
-            arrays = {key: np.array(value) for key, value in safetensors.numpy.load(data).items()}
-            return _Pair(folder.file(head), path, Checkpoint(arrays, _decoded(values["state"])))
+            return _Pair(
+                folder.file(head), path, Checkpoint(safetensors.numpy.load(data), _decoded(values["state"]))
+            )
     raise ValueError("its arrays are missing or have changed since they were written")
 
 

@@ -111,6 +111,14 @@ class Store:
 
     # What is done to a run as a whole
 
+    def expect(self, specs: Sequence[RunSpec]) -> None:
+        """Write down runs that are about to be made (spec.json only), so that others see what is left."""
+        for spec in specs:
+            folder = self._folder(spec)
+            if not folder.has(SPEC):
+                _make_folder(folder.path)
+                write_json(folder.file(SPEC), spec.model_dump(mode="json"))
+
     def forget(self, spec: RunSpec) -> None:
         """Remove a run's folder, for good."""
         folder = self._folder(spec).path
@@ -187,10 +195,7 @@ class Store:
         if self.is_finished(spec):
             raise RunError(f"{spec.run_id}: it is finished; --fresh trains it anew")
         folder = self._folder(spec)
-        try:
-            folder.samples.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise refused(folder.path, error) from error
+        _make_folder(folder.samples)
         lease.take(folder.path)
         if folder.has(SPEC) and folder.spec() != spec:
             raise RunError(f"{folder.path}: holds another run's spec; remove that folder")
@@ -248,6 +253,13 @@ class Store:
     def _run_ids(self) -> Iterator[str]:
         if self._runs.is_dir():
             yield from sorted(p.name for p in self._runs.iterdir() if NAME.fullmatch(p.name) and p.is_dir())
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused(path, error) from error
 
 
 def _attempts(folder: RunFolder) -> int:

@@ -142,6 +142,18 @@ def test_done_and_diverged_are_finished_and_failed_is_tried_again(
         store.begin(make_spec(0), {})
 
 
+def test_expected_runs_are_what_is_left(store: Store, make_spec: MakeSpec, make_record: MakeRecord) -> None:
+    specs = [make_spec(seed) for seed in range(3)]
+    store.begin(specs[0], {})
+    store.finish(specs[0], make_record(specs[0]))
+    store.expect(specs)
+    assert {spec.seed for spec in store.unfinished()} == {1, 2}
+    assert store.resume(specs[1]) is None
+    assert store.begin(specs[1], {}) == 1
+    assert store.failed_with(specs[2], "killed").attempts == 1
+    assert store.unfinished() == [specs[1]]
+
+
 def test_attempts_count_kills_too(store: Store, spec: RunSpec) -> None:
     assert [store.begin(spec, {}) for _ in range(3)] == [1, 2, 3]
 
