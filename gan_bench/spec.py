@@ -1,18 +1,16 @@
-"""What is asked for: a Matrix expands to RunSpecs, each a frozen, hashable description of one training."""
+"""One training, described: RunSpec is frozen, validated and hashed. Recipes and protocols, too. No torch."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gan_bench.errors import InputError, unknown
+from gan_bench.errors import InputError
 
 Scalar: TypeAlias = bool | int | float | str
 Rates: TypeAlias = tuple[float, float]
@@ -22,7 +20,6 @@ Rate = Annotated[float, Field(gt=0, lt=10, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
-IMAGE_SIZES = (28, 32, 64)
 DEFAULT_IMAGE_SIZE = 28
 
 
@@ -120,18 +117,6 @@ class RunSpec(Frozen):
         return hash(self.sha256)
 
 
-@dataclass(frozen=True)
-class Group:
-    """The runs that one program trains: one or more lanes that differ only in seed and learning rates."""
-
-    specs: tuple[RunSpec, ...]
-
-    @property
-    def run_ids(self) -> tuple[str, ...]:
-        """The lanes' run ids, in order."""
-        return tuple(spec.run_id for spec in self.specs)
-
-
 class EvalProtocol(Frozen):
     """All that a score depends on besides the run; scores of different protocols are never compared."""
 
@@ -158,132 +143,8 @@ class EvalProtocol(Frozen):
         return f"{self.extractor} {self.n_real}/{self.n_fake} [{self.protocol_id}]"
 
 
-class Catalogue(Protocol):
-    """What expansion must know of the registries, so that this file needs no torch."""
-
-    def resolve_model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
-        """Return a model's own name, its recipe class and the image size it will make."""
-
-    def check_loss(self, name: str) -> str:
-        """Return the name of a registered loss."""
-
-    def channels(self, dataset: str) -> int:
-        """Return how many channels a data set's images have."""
-
-
-class Matrix(Frozen):
-    """The cross product that a user asks for. None means: the preset's value, else the recipe's."""
-
-    models: tuple[str, ...] = Field(min_length=1)
-    losses: tuple[str, ...] | None = None
-    dataset: str = "auto"
-    image_size: Literal[28, 32, 64] | None = None
-    seeds: tuple[Seed, ...] | None = None
-    lrs: tuple[tuple[Rate, Rate], ...] | None = None
-    epochs: Count | None = None
-    steps: Count | None = None
-    batch_size: Count | None = None
-    precision: Precision = "fp32"
-    metrics: tuple[str, ...] | None = None
-    extractors: tuple[str, ...] | None = None
-    eval_samples: Annotated[int, Field(ge=16)] | None = None
-    eval_every: Count | None = None
-    settings: dict[str, Scalar] = Field(default_factory=dict)
-
-    def with_preset(self, name: str) -> Matrix:
-        """Return the matrix with a preset's values wherever the user set none."""
-        if name not in PRESETS:
-            raise unknown("preset", name, PRESETS)
-        preset = dict(PRESETS[name])
-        if self.epochs is not None or self.steps is not None:
-            preset.pop("epochs", None)
-            preset.pop("steps", None)
-        settings = {**preset.pop("settings", {}), **self.settings}
-        missing = {key: value for key, value in preset.items() if getattr(self, key) is None}
-        return self.model_copy(update={**missing, "settings": settings})
-
-    def expand(self, catalogue: Catalogue) -> list[RunSpec]:
-        """Return every run of the cross product once, in the order asked for.
-
-        Raises InputError for unknown names, a setting that no chosen model has, or a size that a model
-        does not make.
-        """
-        if self.epochs is not None and self.steps is not None:
-            raise InputError("--epochs and --steps were both given: give one of them")
-        chosen = [catalogue.resolve_model(name, self.image_size) for name in self.models]
-        open_keys = set().union(*(recipe.model_fields for _, recipe, _ in chosen)) - set(OWN_OPTIONS)
-        for key in self.settings:
-            if key in OWN_OPTIONS:
-                raise InputError(f"--set {key} was asked: it has an option of its own, {_option_of(key)}")
-            if key not in open_keys:
-                raise unknown("recipe value", key, open_keys)
-        specs: dict[str, RunSpec] = {}
-        for (name, recipe_type, size), loss, rates, seed in itertools.product(
-            chosen, self.losses or (None,), self.lrs or (None,), self.seeds or (0,)
-        ):
-            spec = self._spec(catalogue, name, recipe_type, size, loss, rates, seed)
-            specs.setdefault(spec.sha256, spec)
-        return list(specs.values())
-
-    def _spec(
-        self,
-        catalogue: Catalogue,
-        name: str,
-        recipe_type: type[Recipe],
-        size: int,
-        loss: str | None,
-        rates: Rates | None,
-        seed: int,
-    ) -> RunSpec:
-        own = {key: value for key, value in self.settings.items() if key in recipe_type.model_fields}
-        recipe = validated(recipe_type, own, f"--set for {name}")
-        values = recipe.model_dump()
-        lr_g, lr_d = rates or (recipe.lr_g, recipe.lr_d)
-        explicit_length = self.epochs is not None or self.steps is not None
-        wanted = {
-            "metrics": self.metrics,
-            "extractors": self.extractors,
-            "samples": self.eval_samples,
-            "every": self.eval_every,
-        }
-        return RunSpec(
-            model=name,
-            loss=catalogue.check_loss(loss or recipe.loss),
-            dataset=self.dataset,
-            image_size=size,
-            channels=catalogue.channels(self.dataset),
-            seed=seed,
-            lr_g=lr_g,
-            lr_d=lr_d,
-            batch_size=self.batch_size or recipe.batch_size,
-            epochs=self.epochs if explicit_length else recipe.epochs,
-            steps=self.steps if explicit_length else recipe.steps,
-            precision=self.precision,
-            settings={key: value for key, value in values.items() if key not in OWN_OPTIONS},
-            evaluation=Evaluation(**{key: value for key, value in wanted.items() if value is not None}),
-        )
-
-
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "smoke": {"seeds": (0,), "steps": 24, "batch_size": 32, "eval_samples": 320, "settings": {"width": 0.25}},
-    "quick": {"seeds": (0,), "epochs": 3, "batch_size": 64, "eval_samples": 2000, "settings": {"width": 0.5}},
-    "standard": {"seeds": (0, 1, 2), "epochs": 25, "eval_samples": 10_000},
-    "paper": {"seeds": (0,), "eval_samples": 10_000},
-}
-PRESET_SUMMARIES: Mapping[str, str] = {
-    "smoke": "a few steps of narrow nets: proves that everything works, says nothing about quality",
-    "quick": "a first look: one seed, 3 epochs, half-width nets; the default without a GPU",
-    "standard": "three seeds, 25 epochs, 10,000 samples; the default with a GPU",
-    "paper": "each model's published recipe, one seed, 10,000 samples",
-}
-
-
 def _canonical(values: object) -> str:
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
-
-
-def _option_of(key: str) -> str:
-    return {"loss": "--losses", "lr_g": "--lrs", "lr_d": "--lrs"}.get(key, "--" + key.replace("_", "-"))
 
 
 def validated(kind: type[Any], values: Mapping[str, Any], asked: str) -> Any:

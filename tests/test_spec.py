@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_bench.errors import InputError
+from gan_bench.matrix import PRESET_SUMMARIES, PRESETS, Group, Matrix
 from gan_bench.registry import NAME
-from gan_bench.spec import PRESET_SUMMARIES, PRESETS, EvalProtocol, Evaluation, Group, Matrix, Recipe, RunSpec
+from gan_bench.spec import EvalProtocol, Evaluation, Recipe, RunSpec
 
 NAMES = st.from_regex(NAME, fullmatch=True)
 SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

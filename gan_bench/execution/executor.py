@@ -6,9 +6,9 @@ import abc
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from gan_bench.matrix import Group
 from gan_bench.record import Observer
 from gan_bench.registry import Registry
-from gan_bench.spec import Group
 
 Work: TypeAlias = Callable[[Group, Observer], None]
 """Trains, scores and stores one group. It records the failures of its runs itself, so that an exception out of it

@@ -8,8 +8,8 @@ from gan_bench.errors import InputError
 from gan_bench.execution.executor import Executor, OnLost, Work, executors, never
 from gan_bench.execution.processes import execute_in_processes
 from gan_bench.execution.reason import reason_of
+from gan_bench.matrix import Group
 from gan_bench.record import Observer
-from gan_bench.spec import Group
 
 
 @executors.register("local")

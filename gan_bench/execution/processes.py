@@ -17,8 +17,8 @@ from multiprocessing.process import BaseProcess
 from gan_bench.execution.executor import OnLost, Work
 from gan_bench.execution.reason import reason_of_exit
 from gan_bench.execution.worker import Done, Ready, serve
+from gan_bench.matrix import Group
 from gan_bench.record import Observer, Progress
-from gan_bench.spec import Group
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PATIENCE_SECONDS = 5.0

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 
 from gan_bench.execution.executor import Work
 from gan_bench.execution.reason import reason_of
-from gan_bench.spec import Group
+from gan_bench.matrix import Group
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from gan_bench.losses.loss import Loss
 from gan_bench.training.lanes import Lanes
-from gan_bench.training.optimiser import Adam
 from gan_bench.training.precision import cast
 from gan_bench.training.state import NetState, Tensors, batch_norm_names
 
 MEASURES = ("d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy")
+
+
+class Optimiser(Protocol):
+    """Updates one network's parameters in place."""
+
+    def step_(self, gradients: Sequence[Tensor]) -> None:
+        """Take gradients [lanes, ...] in the order of the parameters."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,9 @@ class Step:
         self.dtype = dtype
         self._keep_g, self._keep_d = batch_norm_names(g), batch_norm_names(d)
 
-    def __call__(self, g: NetState, d: NetState, g_adam: Adam, d_adam: Adam, real: Tensor, draws: Draws) -> Tensor:
+    def __call__(
+        self, g: NetState, d: NetState, g_adam: Optimiser, d_adam: Optimiser, real: Tensor, draws: Draws
+    ) -> Tensor:
         """Update both networks in place and return MEASURES [4, lanes], detached.
 
         `real` is uint8 [lanes, B, C, H, W].

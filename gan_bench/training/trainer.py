@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from gan_bench.errors import InputError
 from gan_bench.losses.loss import losses
@@ -18,11 +17,11 @@ from gan_bench.record import Checkpoint, EpochRecord
 from gan_bench.spec import RunSpec
 from gan_bench.training import precision, state
 from gan_bench.training.clock import Clock
+from gan_bench.training.generator import draw
 from gan_bench.training.optimiser import Adam
 from gan_bench.training.step import MEASURES, Draws, Step
 from gan_bench.training.streams import Streams, draw_mask, draw_noise, generator
 
-SAMPLE_BATCH = 500
 WARM_UP_STEPS = 2
 
 
@@ -151,25 +150,32 @@ class Trainer:
         )
         return Draws(torch.stack(noise), *stacked)
 
-    @torch.inference_mode()
     def generate(self, lane: int, noise: Tensor) -> Tensor:
         """Return uint8 images [n, C, H, W] for noise [n, z_dim], with BatchNorm's running statistics."""
-        self._g_module.eval()
         keep = state.batch_norm_names(self._g_module)
         params = {name: value[lane] for name, value in self.g.params.items()}
         buffers = {name: value[lane] for name, value in self.g.buffers.items()}
         tensors = {**precision.cast(params, keep, self._step.dtype), **buffers}
-        images = [
-            functional_call(self._g_module, tensors, (part.to(self._step.dtype),)).float().add(1).mul(127.5)
-            for part in torch.split(noise, SAMPLE_BATCH)
-        ]
-        self._g_module.train()
-        return torch.cat(images).round_().clamp_(0, 255).to(torch.uint8)
+        return draw(self._g_module, tensors, noise.to(self._step.dtype))
 
     def sample(self, lane: int, count: int, stream: str) -> Tensor:
         """Return uint8 images [count, C, H, W] from a stream that starts anew: equal calls draw equal noise."""
         source = generator(self.specs[lane].seed, stream, self.device)
         return self.generate(lane, draw_noise(self.recipe.noise, (count, self.recipe.z_dim), source, self.dtype))
+
+    def is_finite(self, lane: int) -> bool:
+        """Return whether every parameter of the lane is a finite number."""
+        params = [value[lane] for net in (self.g, self.d) for value in net.params.values()]
+        return bool(torch.stack([value.isfinite().all() for value in params]).all().item())
+
+    def generator_state(self, lane: int) -> Checkpoint:
+        """Return a copy of what is needed to draw samples: the generator's parameters and buffers."""
+        arrays = {
+            f"g.{name}": value.detach().cpu().numpy().copy()
+            for name, value in self.g.lane(lane).items()
+            if name.startswith(("params.", "buffers."))
+        }
+        return Checkpoint(arrays, {"step": self.step, "epoch": self.epoch})
 
     def state(self, lane: int) -> Checkpoint:
         """Return a copy of all that the lane needs to continue as if it had not been interrupted."""

@@ -19,8 +19,8 @@ from toy_work import Toy, first_seed, make_groups
 from gan_bench.errors import InputError
 from gan_bench.execution.executor import executors
 from gan_bench.execution.local import LocalExecutor
+from gan_bench.matrix import Group
 from gan_bench.record import Progress
-from gan_bench.spec import Group
 
 WHERE = [(name, jobs) for name in executors.names() for jobs in (1, 2)]
 posix_only = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -141,6 +141,13 @@ def test_a_dying_worker_names_its_group_and_the_others_go_on(tmp_path: Path, how
     assert gone(worker_pids(tmp_path))
 
 
+@posix_only
+def test_an_interrupt_is_the_parents_to_answer(tmp_path: Path) -> None:
+    heard = execute("local", make_groups(2), Toy(tmp_path, bad=(0, 1), how="interrupt"), jobs=2)
+    assert heard.lost == {}
+    assert len(records(tmp_path)) == 2
+
+
 def test_work_that_can_not_be_had_in_a_worker_says_why(tmp_path: Path) -> None:
     heard = execute("local", make_groups(3), toy_work.BreaksOnArrival(), jobs=2)  # type: ignore[arg-type]
     assert heard.lost.keys() == {0, 1, 2}
@@ -234,13 +241,13 @@ def test_a_worker_deaf_to_termination_is_killed(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("gan_bench.execution.processes.PATIENCE_SECONDS", 0.3)
 
     def interrupt(event: Progress) -> None:
-        if event.kind == "finished":
+        if event.text == "deaf":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         LocalExecutor().execute(
             make_groups(2),
-            Toy(tmp_path, bad=(0,), how="deaf", seconds=0.2),
+            Toy(tmp_path, bad=(0,), how="deaf"),
             jobs=2,
             threads=1,
             observer=interrupt,

@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_bench.matrix import Group
 from gan_bench.record import EpochRecord, Observer, Progress, RunRecord
-from gan_bench.spec import Evaluation, Group, RunSpec
+from gan_bench.spec import Evaluation, RunSpec
 
 
 def make_groups(count: int, lanes: int = 1) -> list[Group]:
@@ -47,24 +48,27 @@ class Toy:
         (self.folder / f"{first_seed(group)}.pid").write_text(str(os.getpid()))
         time.sleep(self.seconds)
         if first_seed(group) in self.bad:
-            self._go_wrong()
+            self._go_wrong(observer)
         for spec in group.specs:
             record = RunRecord(run_id=spec.run_id, status="done", steps=spec.seed)
             (self.folder / f"{spec.run_id}.json").write_text(record.model_dump_json())
         observer(Progress(kind="finished", run_ids=group.run_ids, text=os.environ.get("OMP_NUM_THREADS", "")))
 
-    def _go_wrong(self) -> None:
+    def _go_wrong(self, observer: Observer) -> None:
         match self.how:
             case "raise":
                 raise ValueError("the work is broken\nand says so at length")
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "interrupt":
+                os.kill(os.getpid(), signal.SIGINT)
             case "exit":
                 os._exit(7)
             case "sys.exit":
                 sys.exit(3)
             case "deaf":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                observer(Progress(kind="notice", text="deaf"))
                 time.sleep(600)
 
 

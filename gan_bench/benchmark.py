@@ -1,0 +1,287 @@
+"""The benchmark from Python: plan a matrix, run it, load its results, report on them. The CLI calls these."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gan_bench.errors import InputError, RunError
+from gan_bench.matrix import Group, Matrix, group_runs
+from gan_bench.record import Observer, Progress, RunRecord
+from gan_bench.spec import Precision, Recipe, RunSpec
+from gan_bench.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from gan_bench.report.report import ReportPaths
+
+DEFAULT_OUT = Path("results/local")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how a matrix is run; nothing here changes what a run is.
+
+    `preset` None: `standard` with a GPU, `quick` without. `data_root` None: GAN_BENCH_DATA, else the user's
+    cache. `lanes` None: chosen for the device.
+    """
+
+    out: Path = DEFAULT_OUT
+    preset: str | None = None
+    device: str = "auto"
+    data_root: Path | None = None
+    cache_dir: Path | None = None
+    offline: bool = False
+    lanes: int | None = None
+    jobs: int = 1
+    executor: str = "local"
+    fresh: bool = False
+    fail_fast: bool = False
+    plugins: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a matrix comes to: every run, those that have their result already, and the groups to train."""
+
+    specs: tuple[RunSpec, ...]
+    finished: tuple[RunSpec, ...]
+    groups: tuple[Group, ...]
+    preset: str
+    device: torch.device
+    options: Options
+    dataset_requested: str
+    notices: tuple[str, ...] = field(default=())
+
+
+def plan(matrix: Matrix, options: Options, notify: Callable[[str], None] = lambda text: None) -> Plan:
+    """Return what `run` would do, having refused (InputError) everything that can't work; nothing is written.
+
+    A data set that is missing is downloaded, for without it nothing can be checked.
+    """
+    # here, not above: to import this file must stay cheap, and these load torch
+    from gan_bench import environment
+    from gan_bench.data import dataset as data
+    from gan_bench.metrics.extractors.extractor import default_extractor
+    from gan_bench.metrics.metric import resolve_metrics
+
+    load_plugins(options.plugins)
+    device = environment.find_device(options.device)
+    preset = options.preset or ("quick" if device.type == "cpu" else "standard")
+    matrix = matrix.with_preset(preset)
+    if options.jobs < 1 or (options.lanes is not None and options.lanes < 1):
+        raise InputError(f"--jobs {options.jobs} --lanes {options.lanes}: type whole numbers of 1 or more")
+    root = options.data_root or data.default_root()
+    requested = matrix.dataset
+    chosen = data.choose(requested, root, offline=options.offline, notify=notify)
+    extractors = matrix.extractors or ("auto",)
+    resolved = matrix.model_copy(
+        update={
+            "dataset": chosen,
+            "precision": _precision(matrix.precision, device),
+            "extractors": tuple(
+                dict.fromkeys(default_extractor(chosen) if e == "auto" else e for e in extractors)
+            ),
+            "metrics": resolve_metrics(matrix.metrics) if matrix.metrics else None,
+        }
+    )
+    specs = tuple(resolved.expand(Registries()))
+    options = replace(options, data_root=root)
+    _check(specs, options, device, notify)
+    store = Store.open(options.out, create=False, notify=notify) if options.out.exists() else None
+    finished = tuple(spec for spec in specs if store and not options.fresh and store.is_finished(spec))
+    left = [spec for spec in specs if spec not in finished]
+    return Plan(specs, finished, tuple(group_runs(left, options.lanes or 1)), preset, device, options, requested)
+
+
+def run(
+    matrix: Matrix,
+    options: Options = Options(),
+    observer: Observer = lambda news: None,
+) -> list[RunRecord]:
+    """Train, score, time and store every run of a matrix that has no result yet; return all their records.
+
+    Raises InputError before anything is started or written, RunError when results can't be stored.
+    """
+    return execute(plan(matrix, options, _notices(observer)), observer)
+
+
+def execute(planned: Plan, observer: Observer = lambda news: None) -> list[RunRecord]:
+    """Run a plan; see `run`."""
+    import torch
+
+    from gan_bench import pipeline
+    from gan_bench.execution.executor import executors
+
+    options = planned.options
+    executor = executors.get(options.executor)()
+    notify = _notices(observer)
+    store = Store.open(options.out, create=True, notify=notify)
+    left = [spec for group in planned.groups for spec in group.specs]
+    if options.fresh:
+        for spec in left:
+            store.forget(spec)
+    store.expect(left)
+    assert options.data_root is not None
+    place = pipeline.Place(
+        str(planned.device), options.data_root, options.cache_dir, options.offline, planned.dataset_requested
+    )
+    _prepare_evaluation(left, place, observer)
+    failed = False
+
+    def watch(news: Progress) -> None:
+        nonlocal failed
+        failed = failed or (news.record is not None and news.record.status == "failed")
+        observer(news)
+
+    def lost(group: Group, reason: str) -> None:
+        for spec in group.specs:
+            record = store.failed_with(spec, reason)
+            watch(Progress(kind="finished", run_ids=(spec.run_id,), record=record))
+
+    work = functools.partial(
+        pipeline.run_group, open_sink=functools.partial(Store.open, options.out, create=False), place=place
+    )
+    jobs = min(options.jobs, max(1, len(planned.groups)))
+    executor.execute(
+        planned.groups,
+        work,
+        jobs=jobs,
+        threads=max(1, torch.get_num_threads() // jobs),
+        observer=watch,
+        on_lost=lost,
+        stop=lambda: failed and options.fail_fast,
+    )
+    found = (store.outcome(spec) for spec in planned.specs)
+    return [record for record in found if record]
+
+
+def load_results(folder: Path = DEFAULT_OUT) -> pd.DataFrame:
+    """Return one row a finished run of a results folder: the columns of runs.csv."""
+    from gan_bench.report.frame import runs_frame
+
+    return runs_frame(Store.open(Path(folder), create=False).runs())
+
+
+def write_report(folder: Path = DEFAULT_OUT, notify: Callable[[str], None] = lambda text: None) -> ReportPaths:
+    """Write tables, plots and the page of a results folder into its `report/`; needs no torch.
+
+    Raises InputError where there are no results.
+    """
+    from gan_bench.report import report
+
+    folder = Path(folder)
+    runs = Store.open(folder, create=False, notify=notify).runs()
+    if not runs:
+        raise InputError(f"{folder}: no run has a result yet; `gan-bench run --out {folder}` makes some")
+    return report.write_report(runs, folder / "report")
+
+
+class Registries:
+    """The registries, as a matrix asks for them when it expands."""
+
+    def resolve_model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
+        """Return a model's own name, its recipe class and the image size it will make."""
+        from gan_bench.models.model import resolve_model
+
+        own, model, size = resolve_model(name, image_size)
+        return own, model.recipe_type, size
+
+    def check_loss(self, name: str) -> str:
+        """Return the name of a registered loss."""
+        from gan_bench.losses.loss import losses
+
+        losses.get(name)
+        return name
+
+    def channels(self, dataset: str) -> int:
+        """Return how many channels a data set's images have."""
+        from gan_bench.data.dataset import datasets
+
+        return datasets.get(dataset).channels
+
+
+def load_plugins(files: Sequence[Path]) -> None:
+    """Run Python files that register models, losses, metrics ...; the only way in which others' code is run."""
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"--plugin {file}: there is no such file")
+        module_spec = importlib.util.spec_from_file_location(f"gan_bench_plugin_{file.stem}", file)
+        if module_spec is None or module_spec.loader is None:
+            raise InputError(f"--plugin {file}: give a Python file, named *.py")
+        try:
+            module_spec.loader.exec_module(importlib.util.module_from_spec(module_spec))
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"--plugin {file}: it fails with {type(error).__name__}: {error}") from error
+
+
+def _precision(asked: str, device: torch.device) -> Precision:
+    if asked == "auto":
+        return "tf32" if device.type == "cuda" else "fp32"
+    if asked == "tf32" and device.type != "cuda":
+        raise InputError("--precision tf32: only GPUs have it; type fp32 or bf16")
+    return asked  # type: ignore[return-value]
+
+
+def _check(
+    specs: Sequence[RunSpec], options: Options, device: torch.device, notify: Callable[[str], None]
+) -> None:
+    """Refuse what would fail later: batch sizes, nets and scores that can't be made, the disk."""
+    from gan_bench import pipeline
+    from gan_bench.execution.executor import executors
+    from gan_bench.models.model import build_model
+
+    executors.get(options.executor)
+    assert options.data_root is not None
+    first = specs[0]
+    data = pipeline.load_data(first.dataset, options.data_root, options.offline, notify)
+    pipeline.load_evaluator(data, first.evaluation, device, options.cache_dir, options.offline)
+    for spec in specs:
+        build_model(spec)
+        if spec.batch_size > len(data.train):
+            raise InputError(
+                f"--batch-size {spec.batch_size}: {spec.dataset} has {len(data.train)} training images; "
+                f"choose at most {len(data.train)}"
+            )
+    out = options.out
+    while not out.exists():
+        out = out.parent
+    if not out.is_dir():
+        raise InputError(f"--out {options.out}: {out} is a file; name a folder")
+    if not os.access(out, os.W_OK):
+        raise InputError(f"--out {options.out}: {out} can't be written to; choose another folder")
+
+
+def _prepare_evaluation(specs: Sequence[RunSpec], place: object, observer: Observer) -> None:
+    """Score real images and noise once, before any training, so that workers find it all at hand."""
+    from gan_bench import pipeline
+
+    if not specs:
+        return
+    assert isinstance(place, pipeline.Place)
+    import torch
+
+    first = specs[0]
+    data = pipeline.load_data(first.dataset, place.data_root, place.offline, _notices(observer))
+    evaluator = pipeline.load_evaluator(
+        data, first.evaluation, torch.device(place.device), place.cache_dir, place.offline
+    )
+    evaluator.prepare(
+        lambda done, total: observer(Progress(kind="evaluation", text="reference", done=done, total=total))
+    )
+
+
+def _notices(observer: Observer) -> Callable[[str], None]:
+    return lambda text: observer(Progress(kind="notice", text=text))
+
+
+__all__ = ["Matrix", "Options", "Plan", "RunError", "execute", "load_results", "plan", "run", "write_report"]

@@ -1,0 +1,90 @@
+"""The command `gan-bench` itself: its sub-commands, and what a user sees when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from gan_bench._version import __version__
+from gan_bench.cli.doctor import doctor
+from gan_bench.cli.list import list_
+from gan_bench.cli.report import report
+from gan_bench.cli.run import run
+from gan_bench.cli.sample import sample
+from gan_bench.cli.show import show
+from gan_bench.cli.status import status
+from gan_bench.errors import InputError, RunError
+
+TRACEBACK = "GAN_BENCH_TRACEBACK"
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; unwinds as KeyboardInterrupt does."""
+
+
+class Commands(click.Group):
+    """Turns whatever goes wrong into one clear line and the contract's exit codes."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a sub-command; 2: the input was wrong, 1: something failed, 130 or 143: interrupted."""
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            return super().invoke(context)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except InputError as error:
+            _leave(str(error), 2)
+        except RunError as error:
+            _leave(str(error), 1)
+        except KeyboardInterrupt:
+            _leave("interrupted: what is finished is kept; the same command continues", 130)
+        except Terminated:
+            _leave("terminated: what is finished is kept; the same command continues", 143)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone
+            raise SystemExit(1) from None
+        except Exception as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            _leave(_explain(error), 1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _leave(text: str, code: int) -> NoReturn:
+    click.echo(f"Error: {text}", err=True)
+    raise SystemExit(code) from None
+
+
+def _explain(error: Exception) -> str:
+    text = str(error)
+    if "torchvision::nms" in text:
+        from importlib.metadata import version
+
+        return (
+            f"torch {version('torch')} and torchvision {version('torchvision')} are not built for each other "
+            "(one for CPU, the other for CUDA, most often): install both again from the same source"
+        )
+    return f"{type(error).__name__}: {text} (this is a defect; {TRACEBACK}=1 shows where)"
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="gan-bench")
+def main() -> None:
+    """Compare GANs: train them side by side, score them, time them, and say how sure the difference is.
+
+    \b
+    A first result:   gan-bench run --models vanilla,dcgan
+    What it shows:    gan-bench report
+    """
+
+
+for command in (run, report, status, list_, show, sample, doctor):
+    main.add_command(command)

@@ -1,0 +1,112 @@
+"""What a run was made with: versions, device, memory; and the device that a name stands for."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_bench._version import __version__
+from gan_bench.errors import InputError
+
+PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "pandas", "safetensors")
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device called `name` (auto, cpu, cuda, cuda:1, mps); InputError if it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"--device {name!r}: no such device; type auto, cpu, cuda, cuda:1 or mps") from None
+    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    there = {
+        "cpu": device.index in (None, 0),
+        "cuda": count > (device.index or 0),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        has = f"{count} CUDA device{'s' if count != 1 else ''}"
+        raise InputError(f"--device {name}: it is not there (this machine has {has}); type --device auto or cpu")
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """Return what the maker calls the device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Return versions, device, threads and commit: what environment.json keeps."""
+    return {
+        "gan_bench_version": __version__,
+        "commit": commit(),
+        "python_version": platform.python_version(),
+        "platform": platform.platform(),
+        "device": str(device),
+        "device_name": device_name(device),
+        "threads": torch.get_num_threads(),
+        "cuda_version": torch.version.cuda if device.type == "cuda" else None,
+        **{f"{name.replace('-', '_')}_version": version_of(name) for name in PACKAGES},
+    }
+
+
+def version_of(package: str) -> str:
+    """Return the installed version of a package, or nothing."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def commit() -> str:
+    """Return the commit of the source tree that runs, with + where it was changed; empty outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return ""
+    try:
+        asked = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*", "--abbrev=12"]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin a new measurement of peak memory, on the device and, where the system can, of the process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: resets VmHWM
+
+
+def peak_memory(device: torch.device) -> tuple[int, int]:
+    """Return the peak bytes on the device and of the process; on a CPU both are the process's resident size."""
+    host = _peak_resident()
+    return (torch.cuda.max_memory_allocated(device) if device.type == "cuda" else host), host
+
+
+def _peak_resident() -> int:
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

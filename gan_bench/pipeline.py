@@ -1,0 +1,315 @@
+"""One group of runs: data -> train -> sample -> score -> records."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gan_bench import environment
+from gan_bench.data.dataset import ImageData, datasets, resized
+from gan_bench.errors import InputError, RunError
+from gan_bench.matrix import Group
+from gan_bench.metrics.evaluator import Evaluator
+from gan_bench.metrics.verdict import judge
+from gan_bench.record import Checkpoint, EpochRecord, Observer, Progress, RunRecord, RunSink, Score, Status
+from gan_bench.spec import Evaluation, RunSpec
+from gan_bench.training.flops import step_flops
+from gan_bench.training.generator import GRID_SIDE, grid
+from gan_bench.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from gan_bench.record import Images
+
+STEP_NEWS_SECONDS = 0.2
+CHECKPOINT_SECONDS = 5.0
+"""Epochs shorter than this share a checkpoint: what is lost in a crash is at most this and an epoch."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are trained and what they find there; none of it is part of a spec."""
+
+    device: str
+    data_root: Path
+    cache_dir: Path | None = None
+    offline: bool = False
+    dataset_requested: str = ""
+
+
+@dataclass
+class Lane:
+    """What the pipeline knows of one run while it is trained."""
+
+    spec: RunSpec
+    index: int
+    attempt: int
+    started_at: str
+    active: bool = True
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
+    warmup_seconds: float = 0.0
+    scores: list[Score] = field(default_factory=list)
+    best: list[Score] = field(default_factory=list)
+
+    KEPT = ("started_at", "train_seconds", "eval_seconds", "warmup_seconds")
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of this, as JSON."""
+        lists = {
+            name: [score.model_dump(mode="json") for score in getattr(self, name)] for name in ("scores", "best")
+        }
+        return {**{name: getattr(self, name) for name in self.KEPT}, **lists}
+
+    def load_(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        for name in self.KEPT:
+            setattr(self, name, state[name])
+        self.scores = [Score(**each) for each in state["scores"]]
+        self.best = [Score(**each) for each in state["best"]]
+
+
+def run_group(group: Group, observer: Observer, *, open_sink: Callable[[], RunSink], place: Place) -> None:
+    """Train, score and record every run of a group; runs that were interrupted continue from their checkpoints.
+
+    What goes wrong in training is recorded as `failed` with its reason. Only RunError (the store can't write)
+    and interrupts come out of here.
+    """
+    sink = open_sink()
+    found = {spec: sink.resume(spec) for spec in group.specs}
+    reached = {spec: int(checkpoint.state["step"]) if checkpoint else 0 for spec, checkpoint in found.items()}
+    for step in sorted(set(reached.values()), reverse=True):
+        # lanes advance together, so those that were cut off at different steps continue apart
+        together = [spec for spec in group.specs if reached[spec] == step]
+        checkpoints = [found[spec] for spec in together]
+        GroupRun(together, checkpoints, observer, sink, place).run()
+
+
+class GroupRun:
+    """The way of one group through training and scoring."""
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        checkpoints: Sequence[Checkpoint | None],
+        observer: Observer,
+        sink: RunSink,
+        place: Place,
+    ) -> None:
+        self.specs, self.checkpoints = specs, checkpoints
+        self.observer, self.sink, self.place = observer, sink, place
+        self.device = environment.find_device(place.device)
+        self._saved_at = time.monotonic()
+        self.run_ids = tuple(spec.run_id for spec in specs)
+        about = environment.describe(self.device)
+        now = _now()
+        self.lanes = [
+            Lane(spec, index, sink.begin(spec, about), started_at=now) for index, spec in enumerate(specs)
+        ]
+
+    def run(self) -> None:
+        """Train to the end; record a failure of whatever kind for every run that has no outcome by then."""
+        try:
+            self._run()
+        except RunError:
+            raise
+        except Exception as error:
+            reason = _reason(error)
+            for lane in self._active():
+                self._finish(lane, "failed", reason)
+
+    def _run(self) -> None:
+        environment.reset_peak_memory(self.device)
+        first = self.specs[0]
+        self.data = load_data(first.dataset, self.place.data_root, self.place.offline, self._notice)
+        self.evaluator = self._evaluator(first.evaluation)
+        images = resized(self.data.train, first.image_size).to(self.device)
+        self.trainer = Trainer(self.specs, images, self.device)
+        for lane, checkpoint in zip(self.lanes, self.checkpoints, strict=True):
+            if checkpoint:
+                self.trainer.load_state_(lane.index, checkpoint)
+                lane.load_(dict(checkpoint.state))
+            self.sink.add_real_grid(lane.spec, grid(resized(self.data.test[: GRID_SIDE**2], first.image_size)))
+        self._tell("group", done=self.trainer.step, total=self.trainer.total_steps)
+        warm = self.trainer.warm_up()
+        for lane in self.lanes:
+            lane.warmup_seconds += warm
+        while not self.trainer.finished and self._active():
+            self._one_epoch(first.evaluation)
+        for lane in self._active():
+            self._conclude(lane)
+
+    def _evaluator(self, plan: Evaluation) -> Evaluator:
+        evaluator = load_evaluator(self.data, plan, self.device, self.place.cache_dir, self.place.offline)
+        evaluator.prepare(lambda done, total: self._tell("evaluation", text="reference", done=done, total=total))
+        return evaluator
+
+    def _one_epoch(self, plan: Evaluation) -> None:
+        epochs = self.trainer.train_epoch(_throttled(lambda step: self._tell_step(step)))
+        last = self.trainer.finished
+        due = last or (plan.every is not None and self.trainer.epoch % plan.every == 0)
+        save = last or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS
+        for lane in self._active():
+            epoch = epochs[lane.index]
+            lane.train_seconds += epoch.epoch_seconds
+            self.sink.add_epoch(lane.spec, epoch)
+            if not self._healthy(lane, epoch):
+                continue
+            self.sink.add_grid(lane.spec, epoch.epoch, self._grid(lane))
+            if due:
+                self._evaluate(lane, epoch)
+            if save:
+                self.sink.checkpoint(lane.spec, self._checkpoint(lane))
+            self._tell("epoch", run_ids=(lane.spec.run_id,), epoch=epoch, scores=tuple(lane.scores))
+        if save:
+            self._saved_at = time.monotonic()
+
+    def _healthy(self, lane: Lane, epoch: EpochRecord) -> bool:
+        """Record a run whose losses or weights are no longer finite as diverged; its neighbours go on."""
+        losses = {"d_loss": epoch.d_loss, "g_loss": epoch.g_loss}
+        spoilt = [f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value)]
+        if not spoilt and not self.trainer.is_finite(lane.index):
+            spoilt = ["a weight is not finite"]
+        if spoilt:
+            self._finish(lane, "diverged", f"{' and '.join(spoilt)} in epoch {epoch.epoch}")
+        return not spoilt
+
+    def _evaluate(self, lane: Lane, epoch: EpochRecord) -> None:
+        start = time.perf_counter()
+        fakes = self.trainer.sample(lane.index, self.evaluator.n_fake, "evaluation")
+        lane.scores = self.evaluator.score(
+            fakes,
+            epoch=epoch.epoch,
+            step=epoch.step,
+            progress=lambda done, total: self._tell(
+                "evaluation", run_ids=(lane.spec.run_id,), text="scores", done=done, total=total
+            ),
+        )
+        lane.eval_seconds += time.perf_counter() - start
+        self.sink.add_scores(lane.spec, lane.scores)
+        if not lane.best or _better(lane.scores[0], lane.best[0]):
+            lane.best = [score.model_copy(update={"checkpoint": "best"}) for score in lane.scores]
+            self.sink.keep_best(lane.spec, self.trainer.generator_state(lane.index))
+
+    def _conclude(self, lane: Lane) -> None:
+        self.sink.add_scores(lane.spec, lane.best)
+        verdict, reason = judge(lane.scores)
+        self._finish(lane, "done", verdict=verdict, verdict_reason=reason)
+
+    def _finish(self, lane: Lane, status: Status, reason: str = "", **judged: Any) -> None:
+        lane.active = False
+        device_peak, host_peak = environment.peak_memory(self.device)
+        trainer = getattr(self, "trainer", None)
+        steps, epochs = (trainer.step, trainer.epoch) if trainer else (0, 0)
+        g_params, d_params = trainer.parameters() if trainer else (0, 0)
+        record = RunRecord(
+            run_id=lane.spec.run_id,
+            status=status,
+            reason=reason,
+            attempts=lane.attempt,
+            steps=steps,
+            epochs=epochs,
+            train_seconds=lane.train_seconds,
+            eval_seconds=lane.eval_seconds,
+            warmup_seconds=lane.warmup_seconds,
+            images_per_second=steps * lane.spec.batch_size / lane.train_seconds if lane.train_seconds else None,
+            peak_memory_bytes=device_peak,
+            host_peak_memory_bytes=host_peak,
+            g_params=g_params,
+            d_params=d_params,
+            step_flops=step_flops(lane.spec) if trainer else None,
+            device=self.device.type,
+            device_name=environment.device_name(self.device),
+            lanes=len(self.lanes),
+            best_epoch=lane.best[0].epoch if lane.best else None,
+            started_at=lane.started_at,
+            finished_at=_now(),
+            dataset_requested=self.place.dataset_requested,
+            **judged,
+        )
+        self.sink.finish(lane.spec, record)
+        self._tell("finished", run_ids=(record.run_id,), record=record, scores=tuple(lane.scores))
+
+    def _checkpoint(self, lane: Lane) -> Checkpoint:
+        trained = self.trainer.state(lane.index)
+        return Checkpoint(trained.arrays, {**trained.state, **lane.state()})
+
+    def _grid(self, lane: Lane) -> Images:
+        return grid(self.trainer.sample(lane.index, GRID_SIDE**2, "grid"))
+
+    def _active(self) -> list[Lane]:
+        return [lane for lane in self.lanes if lane.active]
+
+    def _tell(self, kind: Any, run_ids: tuple[str, ...] | None = None, **news: Any) -> None:
+        self.observer(Progress(kind=kind, run_ids=run_ids or self.run_ids, **news))
+
+    def _tell_step(self, step: int) -> None:
+        self._tell("step", done=step, total=self.trainer.total_steps)
+
+    def _notice(self, text: str) -> None:
+        self._tell("notice", text=text)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(name: str, root: Path, offline: bool) -> ImageData:
+    return datasets.get(name).load(root, offline=offline, notify=lambda text: None)
+
+
+def load_data(name: str, root: Path, offline: bool, notify: Callable[[str], None]) -> ImageData:
+    """Return a data set, kept in memory between the groups of one process."""
+    if not datasets.get(name).at_hand(root):
+        datasets.get(name).load(root, offline=offline, notify=notify)  # announced, and on disk from now on
+    return _loaded(name, root, offline)
+
+
+_evaluators: dict[Any, Evaluator] = {}
+
+
+def load_evaluator(
+    data: ImageData, plan: Evaluation, device: torch.device, cache_dir: Path | None, offline: bool
+) -> Evaluator:
+    """Return an evaluator, kept between the groups of one process: extractors are built once."""
+    key = (data.sha256, plan, str(device), cache_dir, offline)
+    if key not in _evaluators:
+        _evaluators.clear()
+        _evaluators[key] = Evaluator(
+            data, plan, device=device, cache_dir=cache_dir, offline=offline, notify=lambda text: None
+        )
+    return _evaluators[key]
+
+
+def _better(new: Score, old: Score) -> bool:
+    """The checkpoint is chosen by the first metric under the first extractor."""
+    return new.value < old.value if new.better == "lower" else new.value > old.value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _throttled(tell: Callable[[int], None]) -> Callable[[int], None]:
+    last = time.monotonic()
+
+    def on_step(step: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= STEP_NEWS_SECONDS:
+            last = now
+            tell(step)
+
+    return on_step
