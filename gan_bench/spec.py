@@ -48,6 +48,8 @@ class Recipe(Frozen):
     steps: Count | None = None
     z_dim: Annotated[int, Field(ge=1, le=4096)] = 100
     noise: Literal["normal", "uniform"] = "normal"
+    init: Literal["dcgan", "he"] = "dcgan"
+    """How weights begin: N(0, 0.02) as in DCGAN, or N(0, 2 / fan-in) (He et al., arXiv 1502.01852)."""
     width: Annotated[float, Field(gt=0, le=16)] = 1.0
 
 
