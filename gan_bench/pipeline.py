@@ -225,7 +225,7 @@ class GroupRun:
             host_peak_memory_bytes=host_peak,
             g_params=g_params,
             d_params=d_params,
-            step_flops=step_flops(lane.spec) if trainer else None,
+            step_flops=_flops(lane.spec) if trainer else None,
             device=self.device.type,
             device_name=environment.device_name(self.device),
             lanes=len(self.lanes),
@@ -296,6 +296,14 @@ def _reason(error: Exception) -> str:
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
+
+
+def _flops(spec: RunSpec) -> int | None:
+    """A net that can't be run without values has no count; that must cost it neither its result nor its reason."""
+    try:
+        return step_flops(spec)
+    except Exception:
+        return None
 
 
 def _now() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import nn
@@ -14,7 +14,13 @@ from gan_bench.spec import Recipe
 
 
 class VanillaRecipe(Recipe):
-    """Adam 2e-4, beta1 0.5, 50 epochs; dropout between the discriminator's layers."""
+    """Adam 2e-4, beta1 0.5, 50 epochs; dropout between the discriminator's layers.
+
+    Weights begin at N(0, 2 / fan-in): the GAN paper gives no scale, and without BatchNorm to mend it DCGAN's 0.02
+    leaves the generator so weak that the discriminator wins at once and a class or two is all that is drawn.
+    """
+
+    init: Literal["dcgan", "he"] = "he"
 
     epochs: int | None = 50
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3

@@ -42,21 +42,30 @@ class NetState:
 
 
 def initial(
-    module: nn.Module, seeds: Sequence[int], net: str, device: torch.device, dtype: torch.dtype
+    module: nn.Module, seeds: Sequence[int], net: str, scheme: str, device: torch.device, dtype: torch.dtype
 ) -> NetState:
-    """Return freshly initialised tensors for each seed, stacked; `module` gives names and shapes only."""
-    lanes = [_one_lane(module, streams.generator(seed, f"init-{net}", device), dtype) for seed in seeds]
+    """Return freshly initialised tensors for each seed, stacked; `module` gives names and shapes only.
+
+    `scheme` is the recipe's `init`; BatchNorm scales are N(1, 0.02) and biases 0 in either.
+    """
+    lanes = [_one_lane(module, streams.generator(seed, f"init-{net}", device), scheme, dtype) for seed in seeds]
     params, buffers = zip(*lanes, strict=True)
     return NetState(_stack(params), _stack(buffers))
 
 
-def _one_lane(module: nn.Module, source: torch.Generator, dtype: torch.dtype) -> tuple[Tensors, Tensors]:
+def _one_lane(
+    module: nn.Module, source: torch.Generator, scheme: str, dtype: torch.dtype
+) -> tuple[Tensors, Tensors]:
     normed = batch_norm_names(module)
     params: Tensors = {}
     for name, shape in ((name, value.shape) for name, value in module.named_parameters()):
         value = torch.zeros(shape, device=source.device, dtype=dtype)
-        if name.endswith("weight"):
-            value.normal_(1.0 if name in normed else 0.0, INIT_STD, generator=source)
+        if name in normed and name.endswith("weight"):
+            value.normal_(1.0, INIT_STD, generator=source)
+        elif name.endswith("weight") and scheme == "he":
+            nn.init.kaiming_normal_(value, generator=source)
+        elif name.endswith("weight"):
+            value.normal_(0.0, INIT_STD, generator=source)
         params[name] = value
     masks = {f"{name}.mask" for name, _ in dropouts(module)}
     buffers: Tensors = {}

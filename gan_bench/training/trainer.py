@@ -56,8 +56,8 @@ class Trainer:
         with torch.device("meta"):  # structure only: every tensor is this class's own
             self._g_module, self._d_module = model.generator(), model.discriminator()
         seeds = [spec.seed for spec in specs]
-        self.g = state.initial(self._g_module, seeds, "g", device, dtype)
-        self.d = state.initial(self._d_module, seeds, "d", device, dtype)
+        self.g = state.initial(self._g_module, seeds, "g", self.recipe.init, device, dtype)
+        self.d = state.initial(self._d_module, seeds, "d", self.recipe.init, device, dtype)
         betas = (self.recipe.beta1, self.recipe.beta2)
         self._g_adam = Adam(self.g, [spec.lr_g for spec in specs], *betas)
         self._d_adam = Adam(self.d, [spec.lr_d for spec in specs], *betas)
