@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from gan_bench.errors import InputError, RunError
 from gan_bench.matrix import Group, Matrix, group_runs
 from gan_bench.record import Observer, Progress, RunRecord
+from gan_bench.registry import load_plugins
 from gan_bench.spec import Precision, Recipe, RunSpec
 from gan_bench.store.store import Store
 
@@ -131,7 +131,12 @@ def execute(planned: Plan, observer: Observer = lambda news: None) -> list[RunRe
     store.expect(left)
     assert options.data_root is not None
     place = pipeline.Place(
-        str(planned.device), options.data_root, options.cache_dir, options.offline, planned.dataset_requested
+        str(planned.device),
+        options.data_root,
+        options.cache_dir,
+        options.offline,
+        planned.dataset_requested,
+        tuple(file.resolve() for file in options.plugins),
     )
     _prepare_evaluation(left, place, observer)
     failed = False
@@ -206,22 +211,6 @@ class Registries:
         from gan_bench.data.dataset import datasets
 
         return datasets.get(dataset).channels
-
-
-def load_plugins(files: Sequence[Path]) -> None:
-    """Run Python files that register models, losses, metrics ...; the only way in which others' code is run."""
-    for file in files:
-        if not file.is_file():
-            raise InputError(f"--plugin {file}: there is no such file")
-        module_spec = importlib.util.spec_from_file_location(f"gan_bench_plugin_{file.stem}", file)
-        if module_spec is None or module_spec.loader is None:
-            raise InputError(f"--plugin {file}: give a Python file, named *.py")
-        try:
-            module_spec.loader.exec_module(importlib.util.module_from_spec(module_spec))
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f"--plugin {file}: it fails with {type(error).__name__}: {error}") from error
 
 
 def _precision(asked: str, device: torch.device) -> Precision:

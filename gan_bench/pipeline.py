@@ -21,6 +21,7 @@ from gan_bench.matrix import Group
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.verdict import judge
 from gan_bench.record import Checkpoint, EpochRecord, Observer, Progress, RunRecord, RunSink, Score, Status
+from gan_bench.registry import load_plugins
 from gan_bench.spec import Evaluation, RunSpec
 from gan_bench.training.flops import step_flops
 from gan_bench.training.generator import GRID_SIDE, grid
@@ -43,6 +44,8 @@ class Place:
     cache_dir: Path | None = None
     offline: bool = False
     dataset_requested: str = ""
+    plugins: tuple[Path, ...] = ()
+    """Files that register what the runs need; a worker process knows nothing of them otherwise."""
 
 
 @dataclass
@@ -83,6 +86,7 @@ def run_group(group: Group, observer: Observer, *, open_sink: Callable[[], RunSi
     What goes wrong in training is recorded as `failed` with its reason. Only RunError (the store can't write)
     and interrupts come out of here.
     """
+    load_plugins(place.plugins)
     sink = open_sink()
     found = {spec: sink.resume(spec) for spec in group.specs}
     reached = {spec: int(checkpoint.state["step"]) if checkpoint else 0 for spec, checkpoint in found.items()}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from gan_bench.errors import InputError, unknown
@@ -100,3 +102,28 @@ class Registry(Generic[T]):
                 f"{self.kind} {entry.name!r}: its plugin {entry.value} registers nothing of that name; "
                 f"give the entry point the name that it registers"
             )
+
+
+_loaded_plugins: set[Path] = set()
+
+
+def load_plugins(files: Sequence[Path]) -> None:
+    """Run Python files that register models, losses, metrics ...; the only way in which others' code is run.
+
+    Each file is run once in a process, however often it is named. Raises InputError for a file that can't be run.
+    """
+    for file in files:
+        if file.resolve() in _loaded_plugins:
+            continue
+        if not file.is_file():
+            raise InputError(f"--plugin {file}: there is no such file")
+        module_spec = importlib.util.spec_from_file_location(f"gan_bench_plugin_{file.stem}", file)
+        if module_spec is None or module_spec.loader is None:
+            raise InputError(f"--plugin {file}: give a Python file, named *.py")
+        try:
+            module_spec.loader.exec_module(importlib.util.module_from_spec(module_spec))
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"--plugin {file}: it fails with {type(error).__name__}: {error}") from error
+        _loaded_plugins.add(file.resolve())
