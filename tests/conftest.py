@@ -1,0 +1,28 @@
+"""What the tests of the whole program share: small matrices on drawn shapes, and one cache for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from whole_runs import Trial
+
+import gan_bench as gb
+
+
+@pytest.fixture(scope="session")
+def score_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that outlives a test: the classifier of the shapes is trained once."""
+    return tmp_path_factory.mktemp("scores")
+
+
+@pytest.fixture
+def trial(tmp_path: Path, score_cache: Path) -> Callable[..., Trial]:
+    """Make a Trial: a matrix and options, small enough for a test."""
+
+    def make(out: str = "out", **changes: object) -> Trial:
+        options = {name: changes.pop(name) for name in list(changes) if name in gb.Options.__dataclass_fields__}
+        return Trial(tmp_path / out, score_cache, changes, options)
+
+    return make
