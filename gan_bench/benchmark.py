@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gan_bench.errors import InputError, RunError
+from gan_bench.errors import InputError
 from gan_bench.matrix import Group, Matrix, group_runs
 from gan_bench.record import Observer, Progress, RunRecord
 from gan_bench.registry import load_plugins
@@ -271,6 +271,3 @@ def _prepare_evaluation(specs: Sequence[RunSpec], place: object, observer: Obser
 
 def _notices(observer: Observer) -> Callable[[str], None]:
     return lambda text: observer(Progress(kind="notice", text=text))
-
-
-__all__ = ["Matrix", "Options", "Plan", "RunError", "execute", "load_results", "plan", "run", "write_report"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from gan_bench.errors import InputError
 if TYPE_CHECKING:
     from gan_bench.benchmark import Options, Plan
     from gan_bench.matrix import Matrix
+    from gan_bench.record import RunRecord
 
 NOT_IN_FILES = {"matrix", "dry_run", "json", "help"}
 
@@ -112,7 +113,8 @@ def run(**given: Any) -> None:
     gan-bench run --models dcgan --image-size 64 --seeds 0-2 --lrs 1e-4,2e-4 --epochs 25
     """
     from gan_bench import benchmark
-    from gan_bench.cli.console import Watch, print_plan, print_results
+    from gan_bench.cli.plan import print_plan
+    from gan_bench.cli.watch import Watch
 
     matrix, options = _matrix(given), _options(given)
     as_json: bool = given["as_json"]
@@ -123,21 +125,25 @@ def run(**given: Any) -> None:
             print_plan(planned, as_json)
             return
         records = benchmark.execute(planned, watch)
-    _conclude(planned, records, as_json, print_results)
+    _conclude(planned, records, as_json)
 
 
-def _conclude(planned: Plan, records: Any, as_json: bool, print_results: Any) -> None:
+def _conclude(planned: Plan, records: Sequence[RunRecord], as_json: bool) -> None:
     from gan_bench import benchmark
+    from gan_bench.cli.tables import print_runs
+    from gan_bench.store.store import Store
 
     out = planned.options.out
     if records:
-        paths = benchmark.write_report(out)
+        page = benchmark.write_report(out).page
         if not as_json:
-            print_results(planned, paths.page)
+            mine = {spec.run_id for spec in planned.specs}
+            runs = Store.open(out, create=False, notify=lambda text: None).runs()
+            print_runs([run for run in runs if run.record.run_id in mine], page)
     failed = [record for record in records if record.status == "failed"]
+    for record in failed:
+        click.echo(f"failed: {record.run_id}: {record.reason}", err=True)
     if failed:
-        for record in failed:
-            click.echo(f"failed: {record.run_id}: {record.reason}", err=True)
         sys.exit(1)
 
 

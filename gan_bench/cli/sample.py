@@ -9,7 +9,7 @@ import click
 from gan_bench.errors import InputError
 
 
-@click.command()
+@click.command(short_help="Draw images from a run's generator.")
 @click.argument("run", metavar="RUN")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("results/local"), show_default=True)
 @click.option(
