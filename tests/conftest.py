@@ -9,6 +9,8 @@ import pytest
 from whole_runs import Trial
 
 import gan_bench as gb
+from gan_bench.losses.loss import losses
+from gan_bench.models.model import models
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,11 @@ def trial(tmp_path: Path, score_cache: Path) -> Callable[..., Trial]:
         return Trial(tmp_path / out, score_cache, changes, options)
 
     return make
+
+
+@pytest.fixture
+def borrowed_registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget after the test what it registers: other tests are parametrised over the registries."""
+    for registry in (models, losses):
+        registry.names()  # whatever is built in, first
+        monkeypatch.setattr(registry, "_things", dict(registry._things))

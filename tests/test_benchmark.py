@@ -130,12 +130,12 @@ def test_the_data_set_that_auto_takes_is_recorded_and_said(trial: Make, tmp_path
 
 
 @pytest.fixture
-def hinge(tmp_path: Path) -> Path:
-    """A plugin file with a loss named after the test: what a process has registered it keeps."""
+def hinge(tmp_path: Path, borrowed_registries: None) -> Path:
+    """A plugin file that adds a loss."""
     file = tmp_path / "hinge.py"
     file.write_text(
         "from gan_bench.losses.loss import Loss, losses\n"
-        f"@losses.register('{tmp_path.name.replace('_', '-')}')\n"
+        "@losses.register('plugin-hinge')\n"
         "class Hinge(Loss):\n"
         "    title, paper = 'Hinge', 'arXiv 1705.02894'\n"
         "    def discriminator(self, real_logits, fake_logits):\n"
@@ -147,14 +147,14 @@ def hinge(tmp_path: Path) -> Path:
 
 
 def test_a_plugin_file_adds_a_loss(trial: Make, hinge: Path) -> None:
-    added = trial(losses=(hinge.parent.name.replace("_", "-"),), epochs=1, plugins=(hinge,))
+    added = trial(losses=("plugin-hinge",), epochs=1, plugins=(hinge,))
     (record,) = added.run()
     assert record.status == "done"
     assert added.run() == [record], "named again in the same process, the file is not run again"
 
 
 def test_two_jobs_find_the_same_as_one_plugins_and_all(trial: Make, hinge: Path) -> None:
-    matrix = {"losses": (hinge.parent.name.replace("_", "-"),), "epochs": 1, "seeds": (0, 1)}
+    matrix = {"losses": ("plugin-hinge",), "epochs": 1, "seeds": (0, 1)}
     one, two = trial("one", plugins=(hinge,), **matrix), trial("two", plugins=(hinge,), jobs=2, **matrix)
     one.run()
     records = two.run()

@@ -20,7 +20,6 @@ from gan_bench.record import Progress
 Make = Callable[..., Trial]
 
 
-@losses.register("test-spoilt")
 class Spoilt(BCE):
     """NaN for the second of two lanes from the second epoch on; `calls` counts what D was asked."""
 
@@ -34,12 +33,17 @@ class Spoilt(BCE):
         return loss
 
 
-@models.register("test-broken")
 class Broken(Vanilla):
     """A model whose generator raises when it is used."""
 
     def generator(self) -> nn.Module:
         return nn.Sequential(super().generator(), nn.Linear(3, 3))
+
+
+@pytest.fixture(autouse=True)
+def _registered(borrowed_registries: None) -> None:
+    losses.register("test-spoilt")(Spoilt)
+    models.register("test-broken")(Broken)
 
 
 @pytest.fixture
