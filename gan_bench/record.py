@@ -104,8 +104,10 @@ class StoredRun:
     @property
     def epoch_seconds_median(self) -> float | None:
         """The median epoch time in seconds; a cut-off last epoch is left out where there are others."""
-        whole = [epoch.epoch_seconds for epoch in self.epochs]
-        return statistics.median(whole) if whole else None
+        epochs = self.epochs
+        if len(epochs) > 1 and epochs[-1].step - epochs[-2].step < epochs[0].step:
+            epochs = epochs[:-1]
+        return statistics.median(epoch.epoch_seconds for epoch in epochs) if epochs else None
 
 
 @dataclass(frozen=True)

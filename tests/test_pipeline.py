@@ -157,3 +157,12 @@ def test_news_come_in_order_and_tell_the_whole_way(trial: Make) -> None:
     assert watched[-1].done == watched[-1].total == 160
     assert news[-1].record is not None
     assert {score.metric for score in news[-1].scores} >= {"fid", "kid_mean", "precision", "modes_covered"}
+
+
+def test_the_time_of_an_epoch_is_that_of_whole_ones(trial: Make) -> None:
+    cut = trial(epochs=None, steps=9)
+    cut.run()
+    (run,) = cut.stored()
+    assert [epoch.step for epoch in run.epochs] == [4, 8, 9]
+    first, second = (epoch.epoch_seconds for epoch in run.epochs[:2])
+    assert run.epoch_seconds_median == pytest.approx((first + second) / 2)
