@@ -56,7 +56,7 @@ def save_always(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("model", ["vanilla", "dcgan28-tf"])
 def test_an_interrupted_run_continues_and_equals_an_undisturbed_one(trial: Make, model: str) -> None:
     quiet = trial("quiet", models=(model,), eval_every=1)
-    quiet.run()
+    (undisturbed,) = quiet.run()
     cut = trial("cut", models=(model,), eval_every=1)
     with pytest.raises(KeyboardInterrupt):
         cut.run(interrupt_after(2))
@@ -67,6 +67,9 @@ def test_an_interrupted_run_continues_and_equals_an_undisturbed_one(trial: Make,
     assert heard == [3, 4], "it started over, or trained what it had"
     assert (record.status, record.attempts, record.steps) == ("done", 2, 16)
     assert_equal_runs(folder, quiet.folders()[0])
+    assert record.best_epoch == undisturbed.best_epoch
+    (run,) = cut.stored()
+    assert record.train_seconds == pytest.approx(sum(epoch.epoch_seconds for epoch in run.epochs))
 
 
 def test_what_came_after_the_last_checkpoint_is_trained_again(trial: Make) -> None:
@@ -122,6 +125,7 @@ def test_a_lane_that_diverges_leaves_its_neighbour_as_it_was(trial: Make, monkey
     assert_equal_runs(spoilt.folders()[0], clean.folders()[0])
     assert len(learned(spoilt.folders()[1])) == 2
     assert not (spoilt.folders()[1] / "scores.json").exists()
+    assert not (spoilt.folders()[1] / "samples" / "epoch_0002.png").exists(), "there is nothing to draw"
     assert spoilt.plan().groups == (), "a diverged run is a result, and not tried again"
 
 
