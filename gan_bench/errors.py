@@ -17,6 +17,10 @@ class RunError(Exception):
     """Something outside the user's input went wrong once work had begun (a full disk, say); exit code 1."""
 
 
+class RunTakenError(RunError):
+    """Another process trains this run, or has taken it over from this one: it is left to that one."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that nothing carries, with the nearest known names."""
     known = sorted(known)

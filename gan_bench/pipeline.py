@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gan_bench import environment
+from gan_bench import environment, interruption
 from gan_bench.data.dataset import ImageData, datasets, resized
-from gan_bench.errors import InputError, RunError
+from gan_bench.errors import InputError, RunError, RunTakenError
 from gan_bench.matrix import Group
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.verdict import judge
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 STEP_NEWS_SECONDS = 0.2
 CHECKPOINT_SECONDS = 5.0
-"""Epochs shorter than this share a checkpoint: what is lost in a crash is at most this and an epoch."""
+"""Epochs shorter than this share a checkpoint."""
+CHECKPOINT_EVERY_SECONDS = 60.0
+"""How often a checkpoint is written in the middle of an epoch, where the user says nothing else."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Place:
     dataset_requested: str = ""
     plugins: tuple[Path, ...] = ()
     """Files that register what the runs need; a worker process knows nothing of them otherwise."""
+    checkpoint_every: float = CHECKPOINT_EVERY_SECONDS
+    """Seconds of training that may be lost at most, long epochs or not."""
 
 
 @dataclass
@@ -83,18 +87,25 @@ class Lane:
 def run_group(group: Group, observer: Observer, *, open_sink: Callable[[], RunSink], place: Place) -> None:
     """Train, score and record every run of a group; runs that were interrupted continue from their checkpoints.
 
-    What goes wrong in training is recorded as `failed` with its reason. Only RunError (the store can't write)
-    and interrupts come out of here.
+    Runs that another process trains, or has finished meanwhile, are left to it. What goes wrong in training is
+    recorded as `failed` with its reason. Only RunError (the store can't write) and interrupts come out of here.
     """
     load_plugins(place.plugins)
     sink = open_sink()
-    found = {spec: sink.resume(spec) for spec in group.specs}
-    reached = {spec: int(checkpoint.state["step"]) if checkpoint else 0 for spec, checkpoint in found.items()}
-    for step in sorted(set(reached.values()), reverse=True):
-        # lanes advance together, so those that were cut off at different steps continue apart
-        together = [spec for spec in group.specs if reached[spec] == step]
-        checkpoints = [found[spec] for spec in together]
-        GroupRun(together, checkpoints, observer, sink, place).run()
+    mine = [spec for spec in group.specs if sink.claim(spec)]
+    try:
+        found = {spec: sink.resume(spec) for spec in mine}
+        reached = {spec: int(checkpoint.state["step"]) if checkpoint else 0 for spec, checkpoint in found.items()}
+        for step in sorted(set(reached.values()), reverse=True):
+            # lanes advance together, so those that were cut off at different steps continue apart
+            together = [spec for spec in mine if reached[spec] == step]
+            checkpoints = [found[spec] for spec in together]
+            GroupRun(together, checkpoints, observer, sink, place).run()
+    except RunTakenError as error:
+        observer(Progress(kind="notice", run_ids=group.run_ids, text=str(error)))
+    finally:
+        for spec in mine:
+            sink.release(spec)
 
 
 class GroupRun:
@@ -147,19 +158,42 @@ class GroupRun:
         for lane in self.lanes:
             lane.warmup_seconds += warm
         while not self.trainer.finished and self._active():
-            self._one_epoch(first.evaluation)
+            self._train(first.evaluation)
         for lane in self._active():
             self._conclude(lane)
 
     def _evaluator(self, plan: Evaluation) -> Evaluator:
         evaluator = load_evaluator(self.data, plan, self.device, self.place.cache_dir, self.place.offline)
-        evaluator.prepare(lambda done, total: self._tell("evaluation", text="reference", done=done, total=total))
+        evaluator.prepare(lambda done, total: self._tell_evaluation("reference", done, total))
         return evaluator
 
-    def _one_epoch(self, plan: Evaluation) -> None:
-        epochs = self.trainer.train_epoch(_throttled(lambda step: self._tell_step(step)))
+    def _train(self, plan: Evaluation) -> None:
+        """Train to the end of an epoch, or to a checkpoint in the middle of it."""
+        self.trainer.train_steps(_throttled(lambda step: self._tell_step(step)), lambda: self._pause_is_due(plan))
+        if self._pause_is_due(plan):
+            for lane in self._active():
+                self.sink.checkpoint(lane.spec, self._checkpoint(lane))
+            self._saved_at = time.monotonic()
+        interruption.check()
+        if self.trainer.epoch_is_trained:
+            self._conclude_epoch(plan)
+
+    def _pause_is_due(self, plan: Evaluation) -> bool:
+        """Say whether a checkpoint is due before the epoch is concluded: by time, or ahead of something long."""
+        if interruption.asked():
+            return True
+        waited = time.monotonic() - self._saved_at
+        if self.trainer.epoch_is_trained and self._evaluation_is_due(self.trainer.epoch + 1, plan):
+            return waited >= min(CHECKPOINT_SECONDS, self.place.checkpoint_every)
+        return waited >= self.place.checkpoint_every
+
+    def _evaluation_is_due(self, epoch: int, plan: Evaluation) -> bool:
+        return epoch == self.trainer.epochs or (plan.every is not None and epoch % plan.every == 0)
+
+    def _conclude_epoch(self, plan: Evaluation) -> None:
+        epochs = self.trainer.close_epoch()
         last = self.trainer.finished
-        due = last or (plan.every is not None and self.trainer.epoch % plan.every == 0)
+        due = self._evaluation_is_due(self.trainer.epoch, plan)
         save = last or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS
         for lane in self._active():
             epoch = epochs[lane.index]
@@ -193,9 +227,7 @@ class GroupRun:
             fakes,
             epoch=epoch.epoch,
             step=epoch.step,
-            progress=lambda done, total: self._tell(
-                "evaluation", run_ids=(lane.spec.run_id,), text="scores", done=done, total=total
-            ),
+            progress=lambda done, total: self._tell_evaluation("scores", done, total, (lane.spec.run_id,)),
         )
         lane.eval_seconds += time.perf_counter() - start
         self.sink.add_scores(lane.spec, lane.scores)
@@ -254,6 +286,10 @@ class GroupRun:
 
     def _tell(self, kind: Any, run_ids: tuple[str, ...] | None = None, **news: Any) -> None:
         self.observer(Progress(kind=kind, run_ids=run_ids or self.run_ids, **news))
+
+    def _tell_evaluation(self, text: str, done: int, total: int, run_ids: tuple[str, ...] | None = None) -> None:
+        interruption.check()
+        self._tell("evaluation", run_ids=run_ids, text=text, done=done, total=total)
 
     def _tell_step(self, step: int) -> None:
         self._tell("step", done=step, total=self.trainer.total_steps)

@@ -135,7 +135,16 @@ Observer: TypeAlias = Callable[[Progress], None]
 
 
 class RunSink(Protocol):
-    """What the pipeline asks of a store. Every write is atomic: a reader sees the old file or the new one."""
+    """What the pipeline asks of a store. Every write is atomic: a reader sees the old file or the new one.
+
+    Writes raise RunTakenError, and change nothing, where another process has taken the run over.
+    """
+
+    def claim(self, spec: RunSpec) -> bool:
+        """Take a run for this process; False where another process trains it, or it has its result already."""
+
+    def release(self, spec: RunSpec) -> None:
+        """Let others have a run that was claimed; nothing happens if it isn't this process's."""
 
     def resume(self, spec: RunSpec) -> Checkpoint | None:
         """Return the last checkpoint of an unfinished run, or None; drop what was recorded after it."""

@@ -13,9 +13,12 @@ from pathlib import Path
 from gan_bench.errors import RunError
 
 SUFFIX = ".tmp"
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 CURES = {
     errno.ENOSPC: "free some space and type the same command again; what is finished is kept",
     errno.EDQUOT: "free some of your quota and type the same command again; what is finished is kept",
+    errno.EFBIG: "files may not grow so large here (ulimit -f): raise the limit and type the same command again",
+    errno.EMFILE: "too many files are open (ulimit -n): raise the limit and type the same command again",
     errno.EROFS: "choose a folder that can be written to with --out",
     errno.EACCES: "choose a folder that you may write to with --out",
 }
@@ -34,6 +37,27 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
         sync_folder(path.parent)
+    except OSError as error:
+        raise refused(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def create_bytes(path: Path, data: bytes) -> bool:
+    """Make `path` with `data` in it unless there is one already; of several processes only one is told True.
+
+    By a hard link, which is atomic on network folders, too. Raises RunError when the disk refuses.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        made = _linked(beside, path)
+        sync_folder(path.parent)
+        return made
     except OSError as error:
         raise refused(path, error) from error
     finally:
@@ -82,6 +106,24 @@ def refused(path: Path, error: OSError) -> RunError:
     what = (error.strerror or str(error)).lower()
     cure = CURES.get(error.errno or 0, "see to the disk and type the same command again")
     return RunError(f"could not write {path}: {what}; {cure}")
+
+
+def _linked(beside: Path, path: Path) -> bool:
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        return beside.stat().st_nlink == 2  # NFS: an answer was lost, and the link asked for twice
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        try:
+            with path.open("xb") as file:  # a file system without links has no other means
+                file.write(beside.read_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            return False
+    return True
 
 
 def _nulled(values: object) -> object:

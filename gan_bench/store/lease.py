@@ -1,75 +1,195 @@
-"""Who is training a run at this moment: a lock that the system takes back when its holder dies."""
+"""Who is training a run at this moment: numbered lease files, of which the highest counts. No file locks.
+
+`.lease.N` names its holder by host, process and a random token, and the holder touches it every few seconds. To
+take a run over from a dead holder is to create `.lease.N+1`, which only one process can (a hard link is atomic, on
+NFS too). Whoever wakes up with a lower number finds that it is no longer the holder before its next write.
+"""
 
 from __future__ import annotations
 
-import sys
+import contextlib
+import json
+import os
+import re
+import secrets
 import threading
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
-from gan_bench.errors import RunError
-from gan_bench.store.atomic import refused
+from gan_bench.errors import RunTakenError
+from gan_bench.store.atomic import create_bytes, refused
+from gan_bench.store.host import host_id, process_started
 
-if sys.platform != "win32":
-    import fcntl
+NAME = re.compile(r"\.lease\.(\d{1,9})")
+HEARTBEAT_SECONDS = 5.0
+STALE_SECONDS = 45.0
+"""A holder whose heart was watched this long without a beat is dead. By the watcher's own steady clock: clocks of
+two hosts differ, and jump."""
+SHOWN_SECONDS = 120.0
+"""What is only shown, and decides nothing, goes by the file's time."""
 
-LEASE = ".lease"
+
+@dataclass(frozen=True)
+class Holder:
+    """A process, told apart from all others on all hosts and at all times."""
+
+    host: str
+    pid: int
+    started: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The highest lease file of a run's folder; a holder of None can't be read."""
+
+    path: Path
+    number: int
+    holder: Holder | None
+    beat: int
+
 
 # By folder and for the whole process: two Store objects of one process are one holder.
-_held: dict[Path, IO[bytes]] = {}
-_guard = threading.Lock()
+_held: dict[Path, tuple[Path, str]] = {}
+_watched: dict[Path, tuple[Path, int, float]] = {}
+_guard = threading.RLock()
+_heart_of = 0
 
 
 def take(folder: Path) -> None:
-    """Hold the lease of a run's folder until `give_back` or the process's end; RunError if another has it."""
+    """Hold the lease of a run's folder until `give_back` or the process's end; RunTakenError if another has it."""
     with _guard:
         if folder in _held:
+            check(folder)
             return
-        try:
-            file = (folder / LEASE).open("ab")
-        except OSError as error:
-            raise refused(folder, error) from error
-        if not _lock(file) and not _lock_again(file):
-            file.close()
-            raise RunError(
-                f"{folder.name}: another process is training this run; wait for it, or choose another --out"
-            )
-        _held[folder] = file
+        current = read(folder)
+        if current is not None and not _is_dead(folder, current):
+            raise _taken(folder)
+        number = current.number + 1 if current else 1
+        path, token = folder / f".lease.{number}", secrets.token_hex(8)
+        holder = Holder(host_id(), os.getpid(), process_started(os.getpid()) or "", token)
+        if not create_bytes(path, json.dumps(asdict(holder)).encode()):
+            raise _taken(folder)
+        highest = read(folder)
+        if highest is None or highest.path != path:
+            path.unlink(missing_ok=True)  # judged by what was long gone: somebody is further on
+            raise _taken(folder)
+        _held[folder] = (path, token)
+        _watched.pop(folder, None)
+        for lower in _files(folder)[:-1]:
+            lower.unlink(missing_ok=True)
+        _start_heart()
 
 
 def give_back(folder: Path) -> None:
     """Let others have the lease; nothing happens if this process does not hold it."""
     with _guard:
-        file = _held.pop(folder, None)
-        if file is not None:
-            file.close()  # the file stays: to remove it would let two others lock two files of one name
+        path, _ = _held.pop(folder, (None, ""))
+        if path is not None:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def check(folder: Path) -> None:
+    """Raise RunTakenError if another process holds the lease: to be asked before every write."""
+    with _guard:
+        held = _held.get(folder)
+        current = read(folder)
+        if held is None:
+            if current is not None and not _is_dead(folder, current):
+                raise _taken(folder)
+        elif current is None or current.holder is None or current.holder.token != held[1]:
+            raise RunTakenError(f"{folder.name}: another process has taken this run over; it is left to that one")
 
 
 def is_held(folder: Path) -> bool:
-    """Say whether any process, this one included, is training the run in `folder`."""
-    with _guard:
-        if folder in _held:
-            return True
-        try:
-            with (folder / LEASE).open("rb") as file:
-                return not _lock(file)
-        except OSError:
-            return False
-
-
-def _lock_again(file: IO[bytes]) -> bool:
-    time.sleep(0.1)  # somebody who only asked `is_held` had it for a moment
-    return _lock(file)
-
-
-def _lock(file: IO[bytes]) -> bool:
-    if sys.platform == "win32":
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    """Say whether any process, this one included, seems to train the run in `folder`; for the eye only."""
+    current = read(folder)
+    if current is None or current.holder is None:
         return False
-    except OSError:
-        return True  # a file system without locks: no worse than having no leases
-    return True
+    if _is_here(current.holder):
+        return _lives(current.holder)
+    return time.time() - current.beat / 1e9 < SHOWN_SECONDS
+
+
+def is_provably_dead(lease: Lease) -> bool:
+    """Say whether the holder is a process of this very machine that is gone."""
+    return lease.holder is not None and _is_here(lease.holder) and not _lives(lease.holder)
+
+
+def read(folder: Path) -> Lease | None:
+    """Return the highest lease of a run's folder."""
+    for path in reversed(_files(folder)):
+        try:
+            with path.open("rb") as file:  # opened, for NFS looks anew at the time of what is opened only
+                beat, text = os.fstat(file.fileno()).st_mtime_ns, file.read(4096)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise refused(path, error) from error
+        return Lease(path, _number(path), _parsed(text), beat)
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        found = [path for path in folder.iterdir() if NAME.fullmatch(path.name)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise refused(folder, error) from error
+    return sorted(found, key=_number)
+
+
+def _number(path: Path) -> int:
+    match = NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0
+
+
+def _parsed(text: bytes) -> Holder | None:
+    try:
+        values = json.loads(text)
+        return Holder(str(values["host"]), int(values["pid"]), str(values["started"]), str(values["token"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _is_dead(folder: Path, lease: Lease) -> bool:
+    """Say whether a lease may be taken over: its process is gone, or its heart was watched long enough."""
+    if is_provably_dead(lease):
+        return True
+    now = time.monotonic()
+    path, beat, since = _watched.get(folder, (None, 0, now))
+    if path != lease.path or beat != lease.beat:
+        _watched[folder] = (lease.path, lease.beat, now)
+        return False
+    return now - since >= STALE_SECONDS
+
+
+def _is_here(holder: Holder) -> bool:
+    return holder.host == host_id()
+
+
+def _lives(holder: Holder) -> bool:
+    return process_started(holder.pid) == holder.started
+
+
+def _taken(folder: Path) -> RunTakenError:
+    return RunTakenError(f"{folder.name}: another process is training this run; it is left to that one")
+
+
+def _start_heart() -> None:
+    """Start this process's heartbeat; after a fork the child needs one of its own."""
+    global _heart_of
+    if _heart_of != os.getpid():
+        _heart_of = os.getpid()
+        threading.Thread(target=_beat, name="gan_bench leases", daemon=True).start()
+
+
+def _beat() -> None:
+    while True:
+        time.sleep(HEARTBEAT_SECONDS)
+        for path, _ in list(_held.values()):
+            with contextlib.suppress(OSError):  # gone: the next write will find that out, and say so
+                os.utime(path)

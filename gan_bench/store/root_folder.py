@@ -15,11 +15,16 @@ MARK = "store.json"
 RUNS = "runs"
 
 
+def has_results(root: Path) -> bool:
+    """Return whether there is something of ours in the folder; one that is empty or not there has nothing."""
+    return (root / RUNS).is_dir() or (root / MARK).is_file()
+
+
 def check(root: Path, *, create: bool) -> None:
     """Raise InputError unless `root` can serve as a results folder; with `create`, make and mark it."""
     if root.exists() and not root.is_dir():
         raise InputError(f"results folder {root}: this is a file; name a folder")
-    if not create and not (root / RUNS).is_dir() and not (root / MARK).is_file():
+    if not create and not has_results(root):
         raise InputError(f"results folder {root}: no results there; make some with gan-bench run --out {root}")
     _check_mark(root)
     if not (root / RUNS).resolve().is_relative_to(root.resolve()):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_bench.errors import InputError, RunError
+from gan_bench.errors import InputError, RunError, RunTakenError
 from gan_bench.record import Checkpoint, EpochRecord, RunRecord, Score, StoredRun, Which
 from gan_bench.registry import NAME
 from gan_bench.spec import RunSpec
@@ -160,6 +160,25 @@ class Store:
 
     # RunSink: what a run reports on its way
 
+    def claim(self, spec: RunSpec) -> bool:
+        """Take a run for this process; False where another process trains it, or it has its result already."""
+        folder = self._folder(spec)
+        if self.is_finished(spec):
+            return False
+        _make_folder(folder.path)
+        try:
+            lease.take(folder.path)
+        except RunTakenError:
+            return False
+        if self.is_finished(spec):  # between the two questions
+            lease.give_back(folder.path)
+            return False
+        return True
+
+    def release(self, spec: RunSpec) -> None:
+        """Let others have a run that was claimed; nothing happens if it isn't this process's."""
+        lease.give_back(self._folder(spec).path)
+
     def resume(self, spec: RunSpec) -> Checkpoint | None:
         """Return the newest intact checkpoint of a run that isn't finished, or None for a start from nothing.
 
@@ -208,44 +227,51 @@ class Store:
 
     def add_epoch(self, spec: RunSpec, epoch: EpochRecord) -> None:
         """Append to epochs.csv; a line of the same epoch is replaced."""
-        history.add_epoch(self._folder(spec), epoch)
+        history.add_epoch(self._mine(spec), epoch)
 
     def add_scores(self, spec: RunSpec, scores: Sequence[Score]) -> None:
         """Append to scores.json; the same metric of the same protocol, step and checkpoint is replaced."""
-        history.add_scores(self._folder(spec), scores)
+        history.add_scores(self._mine(spec), scores)
 
     def add_grid(self, spec: RunSpec, epoch: int, grid: Images) -> None:
         """Write samples/epoch_NNNN.png from uint8 [H, W] or [H, W, 3]."""
-        write_bytes(self._folder(spec).grid(epoch), png(grid))
+        write_bytes(self._mine(spec).grid(epoch), png(grid))
 
     def add_real_grid(self, spec: RunSpec, grid: Images) -> None:
         """Write samples/real.png from uint8 [H, W] or [H, W, 3]."""
-        write_bytes(self._folder(spec).samples / REAL_PNG, png(grid))
+        write_bytes(self._mine(spec).samples / REAL_PNG, png(grid))
 
     def checkpoint(self, spec: RunSpec, checkpoint: Checkpoint) -> None:
         """Replace the run's checkpoint, after all that belongs to its step; the one before stays as a spare."""
-        pairs.save(self._folder(spec), CHECKPOINT, checkpoint)
+        pairs.save(self._mine(spec), CHECKPOINT, checkpoint)
 
     def keep_best(self, spec: RunSpec, checkpoint: Checkpoint) -> None:
         """Replace the run's best checkpoint; its `state` names the step that it is of."""
-        pairs.save(self._folder(spec), BEST, checkpoint)
+        pairs.save(self._mine(spec), BEST, checkpoint)
 
     def finish(self, spec: RunSpec, record: RunRecord) -> None:
         """Write progress.gif and then record.json, last."""
         if record.run_id != spec.run_id:
             raise ValueError(f"the record is of {record.run_id}, the spec of {spec.run_id}")
-        folder = self._folder(spec)
+        folder = self._mine(spec)
         grids = list(folder.grids().values())
         if grids:
             try:
                 write_bytes(folder.samples / PROGRESS_GIF, gif(grids))
             except (OSError, SyntaxError, ValueError) as fault:
                 self.notify(f"{folder.samples}: no {PROGRESS_GIF}, a picture is damaged ({fault})")
+        lease.check(folder.path)  # again: the film may have taken long
         write_json(folder.file(RECORD), record.model_dump())
         if record.status in FINISHED:
             pairs.drop_previous(folder, CHECKPOINT)
             pairs.drop_previous(folder, BEST)
         lease.give_back(folder.path)
+
+    def _mine(self, spec: RunSpec) -> RunFolder:
+        """Return a run's folder to write into; RunTakenError if another process has taken the run over."""
+        folder = self._folder(spec)
+        lease.check(folder.path)
+        return folder
 
     def _folder(self, spec: RunSpec) -> RunFolder:
         return RunFolder(self._runs, spec.run_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +24,22 @@ from gan_bench.training.step import MEASURES, Draws, Step
 from gan_bench.training.streams import Streams, draw_mask, draw_noise, generator
 
 WARM_UP_STEPS = 2
+OnStep: TypeAlias = Callable[[int], None]
+
+
+@dataclass
+class OpenEpoch:
+    """An epoch under way, or paused: every lane's permutation [lanes, N], and the sums of MEASURES [4, lanes]."""
+
+    start: int
+    """The step that it began at."""
+    count: int
+    order: Tensor
+    before: list[Tensor]
+    """Each lane's data stream before it drew the permutation."""
+    sums: Tensor
+    position: int = 0
+    seconds: float = 0.0
 
 
 class Trainer:
@@ -65,7 +82,7 @@ class Trainer:
         self._step = Step(self._g_module, self._d_module, losses.get(first.loss)(), compute)
         self._dropouts = state.dropouts(self._d_module)
         self._streams = [Streams(seed, device) for seed in seeds]
-        self._order: Tensor | None = None
+        self._open: OpenEpoch | None = None
 
     @property
     def lanes(self) -> int:
@@ -74,8 +91,13 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether every step was made."""
-        return self.step >= self.total_steps
+        """Whether every step was made, and every epoch told."""
+        return self.step >= self.total_steps and self._open is None
+
+    @property
+    def epoch_is_trained(self) -> bool:
+        """Whether every step of the epoch that is open was made."""
+        return self._open is not None and self._open.position >= self._open.count
 
     def parameters(self) -> tuple[int, int]:
         """Return how many parameters one generator and one discriminator have."""
@@ -93,43 +115,62 @@ class Trainer:
             self.load_state_(lane, checkpoint)
         return clock.stop()
 
-    def train_epoch(self, on_step: Callable[[int], None] = lambda step: None) -> list[EpochRecord]:
-        """Train to the end of the epoch, or of the run, and return one record a lane.
+    def train_epoch(self, on_step: OnStep = lambda step: None) -> list[EpochRecord]:
+        """Train to the end of the epoch, or of the run, and return one record a lane; see `train_steps`."""
+        self.train_steps(on_step)
+        return self.close_epoch()
 
-        `on_step` hears the number of steps made so far; nothing waits for the device in between.
+    def train_steps(self, on_step: OnStep = lambda step: None, pause: Callable[[], bool] = lambda: False) -> None:
+        """Train until the epoch's steps are made, or until `pause`, asked after every step, says so.
+
+        `on_step` hears the number of steps made so far; nothing waits for the device in between. A paused epoch
+        is gone on with at the next call: also from a checkpoint, and as if there had been no pause.
         """
-        start = self.step
-        count = min(self.steps_per_epoch, self.total_steps - self.step)
+        epoch = self._open = self._open or self._new_epoch(self.step)
         clock = Clock(self.device)
         clock.start()
-        order = self._draw_order()
-        sums = torch.zeros(len(MEASURES), self.lanes, device=self.device, dtype=self.dtype)
-        for position in range(count):
-            sums += self._one_step(order, position)
+        while epoch.position < epoch.count:
+            epoch.sums += self._one_step(epoch.order, epoch.position)
+            epoch.position += 1
             self.step += 1
             on_step(self.step)
+            if pause():
+                break
+        epoch.seconds += clock.stop()
+
+    def close_epoch(self) -> list[EpochRecord]:
+        """Return one record a lane of the epoch, all of whose steps were made."""
+        assert self._open is not None
+        assert self.epoch_is_trained
+        epoch, self._open = self._open, None
         self.epoch += 1
-        seconds = clock.stop()
-        means = (sums / count).tolist()
+        means = (epoch.sums / epoch.count).tolist()
         return [
             EpochRecord(
                 epoch=self.epoch,
                 step=self.step,
                 **{name: means[row][lane] for row, name in enumerate(MEASURES)},
-                epoch_seconds=seconds,
-                images_per_second=(self.step - start) * self.batch_size / seconds,
+                epoch_seconds=epoch.seconds,
+                images_per_second=epoch.count * self.batch_size / epoch.seconds,
             )
             for lane in range(self.lanes)
         ]
 
+    def _new_epoch(self, start: int) -> OpenEpoch:
+        return OpenEpoch(
+            start=start,
+            count=min(self.steps_per_epoch, self.total_steps - start),
+            before=[lane["data"].get_state() for lane in self._streams],
+            order=self._draw_order(),
+            sums=torch.zeros(len(MEASURES), self.lanes, device=self.device, dtype=self.dtype),
+        )
+
     def _draw_order(self) -> Tensor:
         """Return a permutation of the training set for each lane, [lanes, N]."""
-        return torch.stack(
-            [
-                torch.randperm(len(self.images), generator=lane["data"], device=self.device)
-                for lane in self._streams
-            ]
-        )
+        return torch.stack([self._permutation(lane) for lane in range(self.lanes)])
+
+    def _permutation(self, lane: int) -> Tensor:
+        return torch.randperm(len(self.images), generator=self._streams[lane]["data"], device=self.device)
 
     def _one_step(self, order: Tensor, position: int) -> Tensor:
         chosen = order[:, position * self.batch_size : (position + 1) * self.batch_size]
@@ -185,7 +226,13 @@ class Trainer:
             for name, value in tensors.items()
         }
         arrays |= {f"stream.{name}": value.numpy().copy() for name, value in self._streams[lane].state().items()}
-        return Checkpoint(arrays, {"step": self.step, "epoch": self.epoch, "updates": self._g_adam.steps})
+        state: dict[str, Any] = {"step": self.step, "epoch": self.epoch, "updates": self._g_adam.steps}
+        if self._open is not None:
+            # what draws the epoch's permutation again takes a thousandth of the permutation's room
+            arrays["stream.data"] = self._open.before[lane].numpy().copy()
+            arrays["epoch.sums"] = self._open.sums[:, lane].cpu().numpy().copy()
+            state |= {"position": self._open.position, "epoch_seconds": self._open.seconds}
+        return Checkpoint(arrays, state)
 
     def load_state_(self, lane: int, checkpoint: Checkpoint) -> None:
         """Continue a lane from what `state` returned; the group's lanes must all be at the same step."""
@@ -195,6 +242,23 @@ class Trainer:
         self._streams[lane].load(_under("stream.", tensors))
         self.step, self.epoch = int(checkpoint.state["step"]), int(checkpoint.state["epoch"])
         self._g_adam.steps = self._d_adam.steps = int(checkpoint.state["updates"])
+        self._load_epoch_(lane, checkpoint, tensors)
+
+    def _load_epoch_(self, lane: int, checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> None:
+        """Open the epoch that the checkpoint was taken in, if it was in the middle of one."""
+        if "position" not in checkpoint.state:
+            self._open = None
+            return
+        position = int(checkpoint.state["position"])
+        start = self.step - position
+        if self._open is None or self._open.start != start:
+            self._open = self._new_epoch(start)
+            self._streams[lane].load(_under("stream.", tensors))
+        epoch = self._open
+        epoch.before[lane] = tensors["stream.data"]
+        epoch.order[lane] = self._permutation(lane)
+        epoch.sums[:, lane] = tensors["epoch.sums"].to(self.device)
+        epoch.position, epoch.seconds = position, float(checkpoint.state["epoch_seconds"])
 
 
 def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:

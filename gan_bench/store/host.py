@@ -1,0 +1,36 @@
+"""Which machine this is, and when a process of it began, which tells it from a later one of the same number."""
+
+from __future__ import annotations
+
+import functools
+import socket
+from pathlib import Path
+
+import psutil
+
+
+@functools.cache
+def host_id() -> str:
+    """Return a name for the place where process numbers are unique: host, its boot, and the container on it."""
+    parts = [socket.gethostname()]
+    for source in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        path = Path(source)
+        try:
+            parts.append(str(path.readlink()) if path.is_symlink() else path.read_text().strip())
+        except OSError:
+            continue
+    return " ".join(parts)
+
+
+def process_started(pid: int) -> str | None:
+    """Return when a process of this machine began, in words of the system's own; None if it isn't alive."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]  # ticks since boot: no clock can change them
+    except (OSError, IndexError):
+        pass
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.0f}"
+    except psutil.Error:
+        return None
