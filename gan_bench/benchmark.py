@@ -14,6 +14,7 @@ from gan_bench.matrix import Group, Matrix, group_runs
 from gan_bench.record import Observer, Progress, RunRecord
 from gan_bench.registry import load_plugins as load_plugins  # the command line asks for it here
 from gan_bench.spec import Precision, Recipe, RunSpec
+from gan_bench.store.root_folder import has_results
 from gan_bench.store.store import Store
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gan_bench.report.report import ReportPaths
 
 DEFAULT_OUT = Path("results/local")
+MOST_WORKERS = 1024
 
 
 @dataclass(frozen=True)
@@ -76,26 +78,32 @@ def plan(matrix: Matrix, options: Options, notify: Callable[[str], None] = lambd
     device = environment.find_device(options.device)
     preset = options.preset or ("quick" if device.type == "cpu" else "standard")
     matrix = matrix.with_preset(preset)
-    if options.jobs < 1 or (options.lanes is not None and options.lanes < 1):
-        raise InputError(f"--jobs {options.jobs} --lanes {options.lanes}: type whole numbers of 1 or more")
+    for name, asked in (("jobs", options.jobs), ("lanes", options.lanes)):
+        if asked is not None and not 1 <= asked <= MOST_WORKERS:
+            raise InputError(f"--{name} {asked}: type a whole number from 1 to {MOST_WORKERS:,}")
+    _check_out(options.out)
     root = options.data_root or data.default_root()
     requested = matrix.dataset
+    metrics = resolve_metrics(matrix.metrics) if matrix.metrics else None
+    precision = _precision(matrix.precision, device)
+    if requested == "auto":  # what is misspelt is said before anything is downloaded
+        matrix.model_copy(update={"dataset": data.FALLBACK, "precision": precision}).expand(Registries())
     chosen = data.choose(requested, root, offline=options.offline, notify=notify)
     extractors = matrix.extractors or ("auto",)
     resolved = matrix.model_copy(
         update={
             "dataset": chosen,
-            "precision": _precision(matrix.precision, device),
+            "precision": precision,
             "extractors": tuple(
                 dict.fromkeys(default_extractor(chosen) if e == "auto" else e for e in extractors)
             ),
-            "metrics": resolve_metrics(matrix.metrics) if matrix.metrics else None,
+            "metrics": metrics,
         }
     )
     specs = tuple(resolved.expand(Registries()))
     options = replace(options, data_root=root)
     _check(specs, options, device, notify)
-    store = Store.open(options.out, create=False, notify=notify) if options.out.exists() else None
+    store = Store.open(options.out, create=False, notify=notify) if has_results(options.out) else None
     finished = tuple(spec for spec in specs if store and not options.fresh and store.is_finished(spec))
     left = [spec for spec in specs if spec not in finished]
     return Plan(specs, finished, tuple(group_runs(left, options.lanes or 1)), preset, device, options, requested)
@@ -224,7 +232,7 @@ def _precision(asked: str, device: torch.device) -> Precision:
 def _check(
     specs: Sequence[RunSpec], options: Options, device: torch.device, notify: Callable[[str], None]
 ) -> None:
-    """Refuse what would fail later: batch sizes, nets and scores that can't be made, the disk."""
+    """Refuse what would fail later: batch sizes, nets and scores that can't be made."""
     from gan_bench import pipeline
     from gan_bench.execution.executor import executors
     from gan_bench.models.model import build_model
@@ -241,13 +249,16 @@ def _check(
                 f"--batch-size {spec.batch_size}: {spec.dataset} has {len(data.train)} training images; "
                 f"choose at most {len(data.train)}"
             )
-    out = options.out
+
+
+def _check_out(asked: Path) -> None:
+    out = asked
     while not out.exists():
         out = out.parent
     if not out.is_dir():
-        raise InputError(f"--out {options.out}: {out} is a file; name a folder")
+        raise InputError(f"--out {asked}: {out} is a file; name a folder")
     if not os.access(out, os.W_OK):
-        raise InputError(f"--out {options.out}: {out} can't be written to; choose another folder")
+        raise InputError(f"--out {asked}: {out} can't be written to; choose another folder")
 
 
 def _prepare_evaluation(specs: Sequence[RunSpec], place: object, observer: Observer) -> None:

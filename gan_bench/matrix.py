@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from gan_bench.spec import (
     Rates,
     Recipe,
     RunSpec,
+    Samples,
     Scalar,
     Seed,
     validated,
@@ -53,7 +54,7 @@ class Matrix(Frozen):
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     metrics: tuple[str, ...] | None = None
     extractors: tuple[str, ...] | None = None
-    eval_samples: Annotated[int, Field(ge=16)] | None = None
+    eval_samples: Samples | None = None
     eval_every: Count | None = None
     settings: dict[str, Scalar] = Field(default_factory=dict)
 

@@ -124,6 +124,6 @@ def load_plugins(files: Sequence[Path]) -> None:
             module_spec.loader.exec_module(importlib.util.module_from_spec(module_spec))
         except InputError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"--plugin {file}: it fails with {type(error).__name__}: {error}") from error
         _loaded_plugins.add(file.resolve())

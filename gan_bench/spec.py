@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gan_bench.errors import InputError
 
@@ -17,7 +17,9 @@ Rates: TypeAlias = tuple[float, float]
 Precision: TypeAlias = Literal["fp32", "tf32", "bf16"]
 
 Rate = Annotated[float, Field(gt=0, lt=10, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Samples = Annotated[int, Field(ge=16, le=10**6)]
+"""Images that scores are computed on: they and their features are held in memory."""
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 DEFAULT_IMAGE_SIZE = 28
@@ -52,6 +54,14 @@ class Recipe(Frozen):
     """How weights begin: N(0, 0.02) as in DCGAN, or N(0, 2 / fan-in) (He et al., arXiv 1502.01852)."""
     width: Annotated[float, Field(gt=0, le=16)] = 1.0
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Python takes true for 1: refuse it wherever the recipe doesn't ask for a boolean."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError("true and false are no values for this")
+        return value
+
 
 OWN_OPTIONS = ("loss", "lr_g", "lr_d", "batch_size", "epochs", "steps")
 """Recipe values that have a field of their own in RunSpec (and an option of their own in the CLI)."""
@@ -62,7 +72,7 @@ class Evaluation(Frozen):
 
     metrics: tuple[str, ...] = ("fid", "is", "kid", "prc", "modes")
     extractors: tuple[str, ...] = ("mnist-cnn",)
-    samples: Annotated[int, Field(ge=16)] = 10_000
+    samples: Samples = 10_000
     every: Count | None = None
     """Evaluate after every so many epochs as well as at the end; None: only at the end."""
 
