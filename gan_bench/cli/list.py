@@ -11,15 +11,18 @@ KINDS = ("models", "losses", "datasets", "metrics", "extractors", "presets")
 
 
 @click.command("list", short_help="Models, losses, datasets, metrics, extractors or presets.")
-@click.argument("kind", metavar="|".join(KINDS), type=click.Choice(KINDS))
+@click.argument("kind", metavar="KIND", type=click.Choice(KINDS))
 @click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file that adds things.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(kind: str, plugin: tuple[Path, ...], as_json: bool) -> None:
-    """List models, losses, data sets, metrics, extractors or presets, with sizes and sources."""
-    from gan_bench import benchmark
-    from gan_bench.cli.tables import print_rows
+    """List what there is of a KIND, with sizes and sources.
 
-    benchmark.load_plugins(plugin)
+    KIND is models, losses, datasets, metrics, extractors or presets.
+    """
+    from gan_bench.cli.tables import print_rows
+    from gan_bench.registry import load_plugins
+
+    load_plugins(plugin)
     rows = {
         "models": _models,
         "losses": _losses,

@@ -11,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from gan_bench.losses.loss import losses
 from gan_bench.models.model import build_model
 from gan_bench.spec import RunSpec
+from gan_bench.training.draws import Draws
 from gan_bench.training.state import NetState, dropouts
-from gan_bench.training.step import Draws, Step
+from gan_bench.training.step import Step
 
 
 class _NoUpdate:
@@ -38,8 +39,9 @@ def step_flops(spec: RunSpec) -> int:
             for net in (g, d)
         ]
         batch, shape = spec.batch_size, model.shape
-        masks = {f"{name}.mask": torch.empty(1, batch, *layer.features) for name, layer in dropouts(d)}
-        draws = Draws(torch.empty(1, batch, model.recipe.z_dim), masks, masks, masks)
+        masks = {f"{name}.mask": torch.empty(1, 2, batch, *layer.features) for name, layer in dropouts(d)}
+        once = {name: mask[:, 0] for name, mask in masks.items()}
+        draws = Draws(torch.empty(1, batch, model.recipe.z_dim), masks, once)
         real = torch.empty(1, batch, shape.channels, shape.size, shape.size, dtype=torch.uint8)
         step = Step(g, d, losses.get(spec.loss)(), torch.float32)
         with FlopCounterMode(display=False) as counter:

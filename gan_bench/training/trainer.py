@@ -18,10 +18,11 @@ from gan_bench.record import Checkpoint, EpochRecord
 from gan_bench.spec import RunSpec
 from gan_bench.training import precision, state
 from gan_bench.training.clock import Clock
+from gan_bench.training.draws import Drawing
 from gan_bench.training.generator import draw
 from gan_bench.training.optimiser import Adam
-from gan_bench.training.step import MEASURES, Draws, Step
-from gan_bench.training.streams import Streams, draw_mask, draw_noise, generator
+from gan_bench.training.step import MEASURES, Step
+from gan_bench.training.streams import Streams, draw_noise, generator
 
 WARM_UP_STEPS = 2
 OnStep: TypeAlias = Callable[[int], None]
@@ -80,7 +81,13 @@ class Trainer:
         self._d_adam = Adam(self.d, [spec.lr_d for spec in specs], *betas)
         compute = precision.compute_dtype(first.precision, dtype)
         self._step = Step(self._g_module, self._d_module, losses.get(first.loss)(), compute)
-        self._dropouts = state.dropouts(self._d_module)
+        self._drawing = Drawing(
+            self.recipe.noise,
+            (self.batch_size, self.recipe.z_dim),
+            state.dropouts(self._d_module),
+            dtype,
+            compute,
+        )
         self._streams = [Streams(seed, device) for seed in seeds]
         self._open: OpenEpoch | None = None
 
@@ -175,21 +182,7 @@ class Trainer:
     def _one_step(self, order: Tensor, position: int) -> Tensor:
         chosen = order[:, position * self.batch_size : (position + 1) * self.batch_size]
         real = self.images[chosen]
-        return self._step(self.g, self.d, self._g_adam, self._d_adam, real, self._draw())
-
-    def _draw(self) -> Draws:
-        shape = (self.batch_size, self.recipe.z_dim)
-        noise = [draw_noise(self.recipe.noise, shape, lane["noise"], self.dtype) for lane in self._streams]
-        real, fake, towards = ({name: [] for name, _ in self._dropouts} for _ in range(3))  # type: ignore[var-annotated]
-        for lane in self._streams:
-            for masks in (real, fake, towards):
-                for name, layer in self._dropouts:
-                    shape_of = (self.batch_size, *layer.features)
-                    masks[name].append(draw_mask(layer.p, shape_of, lane["dropout"], self._step.dtype))
-        stacked = (
-            {f"{name}.mask": torch.stack(each) for name, each in masks.items()} for masks in (real, fake, towards)
-        )
-        return Draws(torch.stack(noise), *stacked)
+        return self._step(self.g, self.d, self._g_adam, self._d_adam, real, self._drawing(self._streams))
 
     def generate(self, lane: int, noise: Tensor) -> Tensor:
         """Return uint8 images [n, C, H, W] for noise [n, z_dim], with BatchNorm's running statistics."""

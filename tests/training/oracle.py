@@ -31,7 +31,8 @@ def textbook(spec: RunSpec, images: Tensor, start: dict[str, dict[str, Tensor]],
         first = step % per_epoch * size
         real = images[order[first : first + size]].to(F64) / 127.5 - 1
         noise = draw_noise(model.recipe.noise, (size, model.recipe.z_dim), streams["noise"], F64)
-        real_masks, fake_masks, g_masks = (masks_for(d, size, streams) for _ in range(3))
+        pairs, g_masks = masks_for(d, (2, size), streams), masks_for(d, (size,), streams)
+        real_masks, fake_masks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
         fake = g(noise)
         d_adam.zero_grad()
@@ -53,9 +54,9 @@ def textbook(spec: RunSpec, images: Tensor, start: dict[str, dict[str, Tensor]],
     return {"g": g.state_dict(), "d": d.state_dict()}, losses
 
 
-def masks_for(d: nn.Module, size: int, streams: Streams) -> list[Tensor]:
+def masks_for(d: nn.Module, leading: tuple[int, ...], streams: Streams) -> list[Tensor]:
     layers = [layer for layer in d.modules() if isinstance(layer, Dropout)]
-    return [draw_mask(layer.p, (size, *layer.features), streams["dropout"], F64) for layer in layers]
+    return [draw_mask(layer.p, (*leading, *layer.features), streams["dropout"], F64) for layer in layers]
 
 
 def set_masks(d: nn.Module, masks: list[Tensor]) -> None:
