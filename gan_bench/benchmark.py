@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gan_bench import interruption
 from gan_bench.errors import InputError
 from gan_bench.matrix import Group, Matrix, group_runs
 from gan_bench.record import Observer, Progress, RunRecord
 from gan_bench.registry import load_plugins as load_plugins  # the command line asks for it here
+from gan_bench.session import Policy, Session
 from gan_bench.spec import Precision, Recipe, RunSpec
 from gan_bench.store.root_folder import has_results
 from gan_bench.store.store import Store
@@ -47,6 +49,14 @@ class Options:
     fresh: bool = False
     fail_fast: bool = False
     plugins: tuple[Path, ...] = ()
+    checkpoint_every: float = 60.0
+    """Seconds of training that an end without warning may cost at most."""
+    run_timeout: float | None = None
+    """Seconds after which a group of runs is ended, with all that it started, as failed."""
+    retries: int = 0
+    """How often a failed run is tried again at once."""
+    retry_failed: bool = True
+    """Whether runs that failed earlier count as missing, and are tried again."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ def plan(matrix: Matrix, options: Options, notify: Callable[[str], None] = lambd
     device = environment.find_device(options.device)
     preset = options.preset or ("quick" if device.type == "cpu" else "standard")
     matrix = matrix.with_preset(preset)
+    _check_times(options)
     for name, asked in (("jobs", options.jobs), ("lanes", options.lanes)):
         if asked is not None and not 1 <= asked <= MOST_WORKERS:
             raise InputError(f"--{name} {asked}: type a whole number from 1 to {MOST_WORKERS:,}")
@@ -104,7 +115,7 @@ def plan(matrix: Matrix, options: Options, notify: Callable[[str], None] = lambd
     options = replace(options, data_root=root)
     _check(specs, options, device, notify)
     store = Store.open(options.out, create=False, notify=notify) if has_results(options.out) else None
-    finished = tuple(spec for spec in specs if store and not options.fresh and store.is_finished(spec))
+    finished = tuple(spec for spec in specs if store and not options.fresh and _has_ended(store, spec, options))
     left = [spec for spec in specs if spec not in finished]
     return Plan(specs, finished, tuple(group_runs(left, options.lanes or 1)), preset, device, options, requested)
 
@@ -145,33 +156,23 @@ def execute(planned: Plan, observer: Observer = lambda news: None) -> list[RunRe
         options.offline,
         planned.dataset_requested,
         tuple(file.resolve() for file in options.plugins),
+        options.checkpoint_every,
     )
-    _prepare_evaluation(left, place, observer)
-    failed = False
-
-    def watch(news: Progress) -> None:
-        nonlocal failed
-        failed = failed or (news.record is not None and news.record.status == "failed")
-        observer(news)
-
-    def lost(group: Group, reason: str) -> None:
-        for spec in group.specs:
-            record = store.failed_with(spec, reason)
-            watch(Progress(kind="finished", run_ids=(spec.run_id,), record=record))
-
     work = functools.partial(
         pipeline.run_group, open_sink=functools.partial(Store.open, options.out, create=False), place=place
     )
     jobs = min(options.jobs, max(1, len(planned.groups)))
-    executor.execute(
-        planned.groups,
-        work,
+    policy = Policy(
         jobs=jobs,
         threads=max(1, torch.get_num_threads() // jobs),
-        observer=watch,
-        on_lost=lost,
-        stop=lambda: failed and options.fail_fast,
+        lanes=options.lanes or 1,
+        fail_fast=options.fail_fast,
+        retries=options.retries,
+        run_timeout=options.run_timeout,
     )
+    with interruption.by_signals():
+        _prepare_evaluation(left, place, observer)
+        Session(store, executor, work, policy, observer).run(planned.groups)
     found = (store.outcome(spec) for spec in planned.specs)
     return [record for record in found if record]
 
@@ -251,6 +252,15 @@ def _check(
             )
 
 
+def _check_times(options: Options) -> None:
+    if options.retries < 0:
+        raise InputError(f"--retries {options.retries}: type a whole number of 0 or more")
+    if not options.checkpoint_every > 0:
+        raise InputError(f"--checkpoint-every {options.checkpoint_every:g}: type a time above 0, such as 60s")
+    if options.run_timeout is not None and not options.run_timeout > 0:
+        raise InputError(f"--run-timeout {options.run_timeout:g}: type a time above 0, such as 2h")
+
+
 def _check_out(asked: Path) -> None:
     out = asked
     while not out.exists():
@@ -275,9 +285,16 @@ def _prepare_evaluation(specs: Sequence[RunSpec], place: object, observer: Obser
     evaluator = pipeline.load_evaluator(
         data, first.evaluation, torch.device(place.device), place.cache_dir, place.offline
     )
-    evaluator.prepare(
-        lambda done, total: observer(Progress(kind="evaluation", text="reference", done=done, total=total))
-    )
+
+    def progress(done: int, total: int) -> None:
+        interruption.check()
+        observer(Progress(kind="evaluation", text="reference", done=done, total=total))
+
+    evaluator.prepare(progress)
+
+
+def _has_ended(store: Store, spec: RunSpec, options: Options) -> bool:
+    return store.is_finished(spec) or (not options.retry_failed and store.outcome(spec) is not None)
 
 
 def _notices(observer: Observer) -> Callable[[str], None]:

@@ -55,6 +55,15 @@ def parse_rates(text: str, asked: str = "--lrs") -> tuple[Rates, ...]:
     return tuple(dict.fromkeys(rates))
 
 
+def parse_seconds(text: str, asked: str) -> float:
+    """Parse a time such as 60, 90s, 15m or 2h into seconds."""
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*([smhd]?)\s*", text)
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise InputError(f"{asked} {text!r}: it is no time above 0; type seconds or 90s, 15m, 2h")
+    return seconds
+
+
 def parse_settings(items: Sequence[str], asked: str = "--set") -> dict[str, Scalar]:
     """Parse `KEY=VALUE` items; values that read as JSON numbers or booleans become them, others stay text."""
     settings: dict[str, Scalar] = {}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gan_bench.record import Images
 
 STEP_NEWS_SECONDS = 0.2
+LOG_CHARACTERS = 2000
 CHECKPOINT_SECONDS = 5.0
 """Epochs shorter than this share a checkpoint."""
 CHECKPOINT_EVERY_SECONDS = 60.0
@@ -126,6 +127,8 @@ class GroupRun:
         self.run_ids = tuple(spec.run_id for spec in specs)
         about = environment.describe(self.device)
         now = _now()
+        from_step = int(checkpoints[0].state["step"]) if checkpoints and checkpoints[0] else 0
+        about |= {"lanes": len(specs), "from_step": from_step}
         self.lanes = [
             Lane(spec, index, sink.begin(spec, about), started_at=now) for index, spec in enumerate(specs)
         ]
@@ -137,9 +140,9 @@ class GroupRun:
         except RunError:
             raise
         except Exception as error:
-            reason = _reason(error)
+            reason, log = _reason(error), traceback.format_exc()[-LOG_CHARACTERS:]
             for lane in self._active():
-                self._finish(lane, "failed", reason)
+                self._finish(lane, "failed", reason, log_tail=log)
 
     def _run(self) -> None:
         environment.reset_peak_memory(self.device)

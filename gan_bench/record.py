@@ -66,6 +66,10 @@ class RunRecord(Frozen):
     verdict_reason: str = ""
     reason: str = ""
     """Why the run failed or diverged; empty for a run that is done."""
+    log_tail: str = ""
+    """The last lines that a failed run's process printed, or its traceback."""
+    caveat: str = ""
+    """Why a run that was gone on with may differ from an undisturbed one: other code, another machine, a GPU."""
     attempts: int = 1
     steps: int = 0
     epochs: int = 0

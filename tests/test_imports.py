@@ -22,6 +22,7 @@ LAYERS = [
     {"training", "metrics", "environment"},
     {"pipeline"},
     {"execution", "store", "report"},
+    {"session"},
     {"benchmark"},
     {"cli"},
 ]

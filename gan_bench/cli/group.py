@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from gan_bench import interruption
 from gan_bench._version import __version__
 from gan_bench.cli.doctor import doctor
 from gan_bench.cli.list import list_
@@ -32,15 +34,26 @@ class Commands(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         """Run a sub-command; 2: the input was wrong, 1: something failed, 130 or 143: interrupted."""
-        signal.signal(signal.SIGTERM, _terminate)
+        for number in interruption.SIGNALS[1:]:  # while nothing is trained; Ctrl-C is Python's own
+            signal.signal(number, _terminate)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows ? for it
         try:
             return super().invoke(context)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            what = " ".join(error.format_message().split()).rstrip(".")
+            _leave(f"{what}; see gan-bench {context.invoked_subcommand or ''} --help".replace("  ", " "), 2)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except InputError as error:
             _leave(str(error), 2)
         except RunError as error:
             _leave(str(error), 1)
+        except interruption.Interrupted as stop:
+            _leave(f"stopped by {stop}: what is finished is kept; the same command continues", stop.exit_code)
         except KeyboardInterrupt:
             _leave("interrupted: what is finished is kept; the same command continues", 130)
         except Terminated:
@@ -48,6 +61,11 @@ class Commands(click.Group):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone
             raise SystemExit(1) from None
+        except OSError as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            what = f"{error.filename}: " if error.filename else ""
+            _leave(f"the system refused: {what}{(error.strerror or str(error)).lower()}", 1)
         except Exception as error:
             if os.environ.get(TRACEBACK):
                 raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 
 from gan_bench.errors import InputError
 from gan_bench.execution.executor import Executor, OnLost, Work, executors, never
 from gan_bench.execution.processes import execute_in_processes
-from gan_bench.execution.reason import reason_of
+from gan_bench.execution.reason import reason_of, tail
 from gan_bench.matrix import Group
 from gan_bench.record import Observer
 
@@ -26,12 +27,16 @@ class LocalExecutor(Executor):
         observer: Observer,
         on_lost: OnLost,
         stop: Callable[[], bool] = never,
+        run_timeout: float | None = None,
     ) -> None:
-        """Work on every group; see Executor. With one job, `threads` is left to who set this process up."""
+        """Work on every group; see Executor. With one job, `threads` is left to who set this process up.
+
+        What may have to be ended from outside (`run_timeout`) has a process of its own, one job or several.
+        """
         if jobs < 1 or threads < 1:
             raise InputError(f"--jobs {jobs} with {threads} threads each: type --jobs 1 or more")
-        if jobs > 1:
-            execute_in_processes(groups, work, jobs, threads, observer, on_lost, stop)
+        if jobs > 1 or run_timeout is not None:
+            execute_in_processes(groups, work, jobs, threads, observer, on_lost, stop, run_timeout)
             return
         for group in groups:
             if stop():
@@ -39,4 +44,4 @@ class LocalExecutor(Executor):
             try:
                 work(group, observer)
             except Exception as error:
-                on_lost(group, reason_of(error))
+                on_lost(group, reason_of(error), tail(traceback.format_exc()))

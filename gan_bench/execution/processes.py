@@ -8,28 +8,45 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
+import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
+from gan_bench import interruption
 from gan_bench.execution.executor import OnLost, Work
-from gan_bench.execution.reason import reason_of_exit
+from gan_bench.execution.reason import reason_of_exit, tail
 from gan_bench.execution.worker import Done, Ready, serve
 from gan_bench.matrix import Group
 from gan_bench.record import Observer, Progress
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 20.0
+"""What a worker gets to leave a checkpoint; less than what this process itself gets after a signal."""
+POLL_SECONDS = 0.2
 
 
 @dataclass
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    log: Path
     group: Group | None = None
     ready: bool = False
+    log_start: int = 0
+    given_at: float = 0.0
+
+    def log_tail(self) -> str:
+        """Return the last of what it printed since it was given its group."""
+        try:
+            return tail(self.log.read_bytes()[self.log_start :].decode(errors="replace"))
+        except OSError:
+            return ""
 
 
 def execute_in_processes(
@@ -40,6 +57,7 @@ def execute_in_processes(
     observer: Observer,
     on_lost: OnLost,
     stop: Callable[[], bool],
+    run_timeout: float | None = None,
 ) -> None:
     """Work on every group in at most `jobs` processes; see Executor.execute."""
     waiting = deque(groups)
@@ -53,6 +71,10 @@ def execute_in_processes(
                 _give(workers[-1], waiting)
             if not workers:
                 return
+            interruption.check()
+            for worker in _overdue(workers, run_timeout):
+                workers.remove(worker)
+                _end_overdue(worker, run_timeout, on_lost)
             for worker in _with_news(workers):
                 if not _hear(worker, observer, on_lost):
                     workers.remove(worker)
@@ -69,13 +91,15 @@ def execute_in_processes(
 def _start(work: Work, threads: int) -> _Worker:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=serve, args=(there,), name="gan_bench worker")
+    descriptor, log = tempfile.mkstemp(prefix="gan_bench-", suffix=".log")
+    os.close(descriptor)
+    process = context.Process(target=serve, args=(there, Path(log)), name="gan_bench worker")
     try:
         with _environment(dict.fromkeys(THREAD_VARIABLES, str(threads))):
             process.start()
     finally:
         there.close()  # only the worker holds that end, so that its death is the end of the pipe
-    worker = _Worker(process, here)
+    worker = _Worker(process, here, Path(log))
     try:
         here.send(work)
     except (BrokenPipeError, ConnectionResetError):
@@ -91,13 +115,14 @@ def _give(worker: _Worker, waiting: deque[Group]) -> bool:
     if not waiting:
         return False
     worker.group = waiting.popleft()
+    worker.given_at, worker.log_start = time.monotonic(), worker.log.stat().st_size
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         worker.pipe.send(worker.group)
     return True
 
 
 def _with_news(workers: list[_Worker]) -> list[_Worker]:
-    heard = wait([worker.pipe for worker in workers])
+    heard = wait([worker.pipe for worker in workers], POLL_SECONDS)
     return [worker for worker in workers if worker.pipe in heard]
 
 
@@ -108,9 +133,10 @@ def _hear(worker: _Worker, observer: Observer, on_lost: OnLost) -> bool:
     except (EOFError, OSError):
         worker.process.join(PATIENCE_SECONDS)
         code = worker.process.exitcode
+        told = worker.log_tail()
         _terminate([worker])
         if worker.group is not None:
-            on_lost(worker.group, reason_of_exit(code, ready=worker.ready))
+            on_lost(worker.group, reason_of_exit(code, ready=worker.ready), told)
         return False
     match message:
         case Progress():
@@ -120,8 +146,22 @@ def _hear(worker: _Worker, observer: Observer, on_lost: OnLost) -> bool:
         case Done(fault):
             group, worker.group = worker.group, None
             if fault and group is not None:
-                on_lost(group, fault)
+                on_lost(group, fault, worker.log_tail())
     return True
+
+
+def _overdue(workers: Sequence[_Worker], run_timeout: float | None) -> list[_Worker]:
+    now = time.monotonic()
+    return [w for w in workers if run_timeout is not None and w.group and now - w.given_at > run_timeout]
+
+
+def _end_overdue(worker: _Worker, run_timeout: float | None, on_lost: OnLost) -> None:
+    """End a worker that hangs, and all that it started; what hangs is not asked first."""
+    told, group = worker.log_tail(), worker.group
+    _kill(worker)
+    _terminate([worker])
+    if group is not None:
+        on_lost(group, f"it took longer than {run_timeout:g} s and was ended (--run-timeout)", told)
 
 
 def _end(workers: Sequence[_Worker]) -> None:
@@ -138,10 +178,21 @@ def _terminate(workers: Sequence[_Worker]) -> None:
         worker.process.terminate()
     for worker in workers:
         worker.process.join(PATIENCE_SECONDS)
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
+        _kill(worker)
         worker.pipe.close()
+        worker.log.unlink(missing_ok=True)
+
+
+def _kill(worker: _Worker) -> None:
+    """End a worker's process group: it outlives the worker where the work has started others."""
+    pid = worker.process.pid
+    if pid is None:
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        os.killpg(pid, signal.SIGKILL)
+    if worker.process.is_alive():
+        worker.process.kill()
+    worker.process.join()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ import signal
 import traceback
 from pathlib import Path
 
+TAIL_CHARACTERS = 2000
+
 
 def reason_of(error: BaseException) -> str:
     """Return an exception's type, message and the place it was raised at."""
@@ -13,6 +15,16 @@ def reason_of(error: BaseException) -> str:
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     first_line = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}{': ' if first_line else ''}{first_line}{place}"
+
+
+def tail(text: str) -> str:
+    """Return the last lines of a log, in a length that a record can carry."""
+    return text[-TAIL_CHARACTERS:].strip()
+
+
+def is_lack_of_memory(reason: str) -> bool:
+    """Say whether a reason, ours or torch's, speaks of memory: fewer lanes may help."""
+    return any(word in reason for word in ("out of memory", "can't allocate memory", "MemoryError"))
 
 
 def reason_of_exit(code: int | None, *, ready: bool) -> str:

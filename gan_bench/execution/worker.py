@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import os
 import signal
+import sys
 import threading
+import traceback
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
+from gan_bench import interruption
 from gan_bench.execution.executor import Work
 from gan_bench.execution.reason import reason_of
 from gan_bench.matrix import Group
+
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -26,19 +34,45 @@ class Done:
     fault: str = ""
 
 
-def serve(pipe: Connection) -> None:
-    """Work on groups until the pipe ends; the first thing sent through it is the work itself."""
-    # An interrupt typed at a terminal reaches every process of it: the parent decides what becomes of it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+def serve(pipe: Connection, log: Path) -> None:
+    """Work on groups until the pipe ends; the first thing sent through it is the work itself.
+
+    What the work prints goes to `log`. Told to end (SIGTERM), it stops where it can be gone on with.
+    """
+    _set_apart(log)
     try:
-        work = _receive_work(pipe)
-        pipe.send(Ready())
-        while True:
-            group: Group = pipe.recv()
-            pipe.send(Done(work if isinstance(work, str) else _fault_of(work, group, pipe)))
+        with interruption.by_signals():
+            # An interrupt typed at a terminal is the parent's to answer.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _serve(pipe)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+    except interruption.Interrupted:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)  # so that its exit code says what ended it
+
+
+def _set_apart(log: Path) -> None:
+    """Lead a process group of its own, which can be ended as a whole, and print into the log."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    faulthandler.enable()
+
+
+def _serve(pipe: Connection) -> None:
+    work = _receive_work(pipe)
+    pipe.send(Ready())
+    while True:
+        while not pipe.poll(POLL_SECONDS):
+            interruption.check()
+        group: Group = pipe.recv()
+        pipe.send(Done(work if isinstance(work, str) else _fault_of(work, group, pipe)))
+        interruption.check()
 
 
 def _receive_work(pipe: Connection) -> Work | str:
@@ -58,7 +92,11 @@ def _fault_of(work: Work, group: Group, pipe: Connection) -> str:
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
+        traceback.print_exc()
         return reason_of(error)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
     return ""
 
 
@@ -67,4 +105,6 @@ def _leave_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])
+        with contextlib.suppress(OSError, AttributeError):
+            os.killpg(os.getpid(), signal.SIGKILL)  # and whatever the work has started
         os._exit(1)

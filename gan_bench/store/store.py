@@ -16,13 +16,13 @@ from gan_bench.spec import RunSpec
 from gan_bench.store import checkpoint as pairs
 from gan_bench.store import history, lease, root_folder
 from gan_bench.store.atomic import refused, sweep, write_bytes, write_json
+from gan_bench.store.attempts import ATTEMPT, caveat, joined
 from gan_bench.store.folder import BEST, CHECKPOINT, ENVIRONMENT, PROGRESS_GIF, REAL_PNG, RECORD, SPEC, RunFolder
 from gan_bench.store.pictures import gif, png
 
 if TYPE_CHECKING:
     from gan_bench.record import Images
 
-ATTEMPT = "attempt"
 FINISHED = ("done", "diverged")
 _log = logging.getLogger(__name__)
 
@@ -136,8 +136,11 @@ class Store:
         finally:
             lease.give_back(folder)
 
-    def failed_with(self, spec: RunSpec, reason: str) -> RunRecord:
-        """Record that a run's process died; a run that already has its outcome keeps it. Returns the outcome."""
+    def failed_with(self, spec: RunSpec, reason: str, log: str = "", *, lanes: int = 1) -> RunRecord:
+        """Record that a run's process died; a run that already has its outcome keeps it. Returns the outcome.
+
+        `log` is the tail of what the process printed. Raises RunTakenError if another process trains the run.
+        """
         folder = self._folder(spec)
         known = self.outcome(spec)
         if known:
@@ -149,6 +152,8 @@ class Store:
             run_id=spec.run_id,
             status="failed",
             reason=reason,
+            log_tail=log,
+            lanes=lanes,
             attempts=max(1, _attempts(folder)),
             steps=epochs[-1].step if epochs else 0,
             epochs=epochs[-1].epoch if epochs else 0,
@@ -221,7 +226,7 @@ class Store:
         attempt = _attempts(folder) + 1
         if not folder.has(SPEC):
             write_json(folder.file(SPEC), spec.model_dump(mode="json"))
-        write_json(folder.file(ENVIRONMENT), {**environment, ATTEMPT: attempt})
+        write_json(folder.file(ENVIRONMENT), joined(_readable_environment(folder), environment, attempt))
         folder.file(RECORD).unlink(missing_ok=True)
         return attempt
 
@@ -261,6 +266,7 @@ class Store:
             except (OSError, SyntaxError, ValueError) as fault:
                 self.notify(f"{folder.samples}: no {PROGRESS_GIF}, a picture is damaged ({fault})")
         lease.check(folder.path)  # again: the film may have taken long
+        record = record.model_copy(update={"caveat": caveat(_readable_environment(folder))})
         write_json(folder.file(RECORD), record.model_dump())
         if record.status in FINISHED:
             pairs.drop_previous(folder, CHECKPOINT)
@@ -296,6 +302,13 @@ def _attempts(folder: RunFolder) -> int:
     except RunError:
         return 0
     return max(count if isinstance(count, int) else 0, record.attempts if record else 0)
+
+
+def _readable_environment(folder: RunFolder) -> Mapping[str, Any]:
+    try:
+        return folder.environment()
+    except RunError:
+        return {}
 
 
 def _readable_epochs(folder: RunFolder) -> Sequence[EpochRecord]:

@@ -32,16 +32,18 @@ class Heard:
     def __init__(self) -> None:
         self.events: list[Progress] = []
         self.lost: dict[int, str] = {}
+        self.logs: dict[int, str] = {}
         self.threads: set[threading.Thread] = set()
 
     def observer(self, event: Progress) -> None:
         self.threads.add(threading.current_thread())
         self.events.append(event)
 
-    def on_lost(self, group: Group, reason: str) -> None:
+    def on_lost(self, group: Group, reason: str, log: str) -> None:
         self.threads.add(threading.current_thread())
         assert first_seed(group) not in self.lost
         self.lost[first_seed(group)] = reason
+        self.logs[first_seed(group)] = log
 
 
 def execute(name: str, groups: list[Group], work: toy_work.Toy, jobs: int, **others: object) -> Heard:
@@ -102,6 +104,7 @@ def test_a_work_that_raises_loses_its_group_only(tmp_path: Path, name: str, jobs
     heard = execute(name, groups, Toy(tmp_path, bad=(1, 2), how="raise"), jobs)
     assert heard.lost.keys() == {1, 2}
     assert heard.lost[1].startswith("ValueError: the work is broken (toy_work.py:")
+    assert heard.logs[1].endswith("ValueError: the work is broken\nand says so at length")
     assert len(records(tmp_path)) == 2
 
 
@@ -197,7 +200,12 @@ def test_an_observer_that_raises_ends_the_workers(tmp_path: Path) -> None:
     groups = make_groups(40)
     with pytest.raises(KeyboardInterrupt):
         LocalExecutor().execute(
-            groups, Toy(tmp_path, seconds=0.3), jobs=2, threads=1, observer=broken, on_lost=lambda group, why: None
+            groups,
+            Toy(tmp_path, seconds=0.3),
+            jobs=2,
+            threads=1,
+            observer=broken,
+            on_lost=lambda group, why, log: None,
         )
     assert gone(worker_pids(tmp_path), within=1)
 
@@ -237,6 +245,40 @@ def test_a_signal_orphans_nobody(tmp_path: Path, sent: signal.Signals, to: str, 
 
 
 @posix_only
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_group_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path, jobs: int) -> None:
+    heard = execute("local", make_groups(3), Toy(tmp_path, bad=(1,), how="hang"), jobs, run_timeout=6.0)
+    assert heard.lost == {1: "it took longer than 6 s and was ended (--run-timeout)"}
+    assert heard.logs == {1: "about to hang"}
+    assert len(records(tmp_path)) == 2
+    grandchild = int((tmp_path / "grandchild").read_text())
+    assert gone([grandchild, *worker_pids(tmp_path)])
+
+
+@posix_only
+def test_a_worker_told_to_end_stops_where_it_can_be_gone_on_with(tmp_path: Path) -> None:
+    begun: set[tuple[str, ...]] = set()
+
+    def interrupt(event: Progress) -> None:
+        begun.add(event.run_ids)
+        if len(begun) == 2:
+            time.sleep(0.5)  # now both are at work
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        LocalExecutor().execute(
+            make_groups(40),
+            Toy(tmp_path, seconds=10),
+            jobs=2,
+            threads=1,
+            observer=interrupt,
+            on_lost=lambda group, why, log: pytest.fail(why),
+        )
+    assert gone(worker_pids(tmp_path), within=1)
+    assert len(list(tmp_path.glob("*.stopped"))) == 2, "the work was not asked to stop"
+
+
+@posix_only
 def test_a_worker_deaf_to_termination_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gan_bench.execution.processes.PATIENCE_SECONDS", 0.3)
 
@@ -251,7 +293,7 @@ def test_a_worker_deaf_to_termination_is_killed(tmp_path: Path, monkeypatch: pyt
             jobs=2,
             threads=1,
             observer=interrupt,
-            on_lost=lambda group, why: None,
+            on_lost=lambda group, why, log: None,
         )
     assert gone(worker_pids(tmp_path), within=1)
 
@@ -267,7 +309,7 @@ def test_in_this_process_an_interrupt_goes_on_to_the_caller() -> None:
             jobs=1,
             threads=1,
             observer=lambda e: None,
-            on_lost=lambda g, why: pytest.fail(why),
+            on_lost=lambda g, why, log: pytest.fail(why),
         )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_bench import interruption
 from gan_bench.matrix import Group
 from gan_bench.record import EpochRecord, Observer, Progress, RunRecord
 from gan_bench.spec import Evaluation, RunSpec
@@ -46,13 +48,23 @@ class Toy:
             )  # fmt: skip
             observer(Progress(kind="epoch", run_ids=group.run_ids, epoch=epoch))
         (self.folder / f"{first_seed(group)}.pid").write_text(str(os.getpid()))
-        time.sleep(self.seconds)
+        self._work()
         if first_seed(group) in self.bad:
             self._go_wrong(observer)
         for spec in group.specs:
             record = RunRecord(run_id=spec.run_id, status="done", steps=spec.seed)
             (self.folder / f"{spec.run_id}.json").write_text(record.model_dump_json())
         observer(Progress(kind="finished", run_ids=group.run_ids, text=os.environ.get("OMP_NUM_THREADS", "")))
+
+    def _work(self) -> None:
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            try:
+                interruption.check()
+            except interruption.Interrupted:
+                (self.folder / f"{os.getpid()}.stopped").touch()
+                raise
+            time.sleep(0.02)
 
     def _go_wrong(self, observer: Observer) -> None:
         match self.how:
@@ -66,6 +78,11 @@ class Toy:
                 os._exit(7)
             case "sys.exit":
                 sys.exit(3)
+            case "hang":
+                print("about to hang", flush=True)  # noqa: T201
+                child = subprocess.Popen(["sleep", "600"])
+                (self.folder / "grandchild").write_text(str(child.pid))
+                time.sleep(600)
             case "deaf":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 observer(Progress(kind="notice", text="deaf"))
@@ -92,7 +109,12 @@ def main() -> None:
     toy = Toy(Path(sys.argv[1]), seconds=60)
     try:
         LocalExecutor().execute(
-            make_groups(3), toy, jobs=2, threads=1, observer=lambda event: None, on_lost=lambda group, why: None
+            make_groups(3),
+            toy,
+            jobs=2,
+            threads=1,
+            observer=lambda event: None,
+            on_lost=lambda group, why, log: None,
         )
     except KeyboardInterrupt:
         sys.exit(130)

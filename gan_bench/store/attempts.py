@@ -1,0 +1,40 @@
+"""What a run that was gone on with was made with: every attempt's environment, and whether they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ATTEMPT = "attempt"
+EARLIER = "earlier_attempts"
+FROM_STEP = "from_step"
+PASSED_OVER = {ATTEMPT, EARLIER, FROM_STEP}
+
+
+def joined(before: Mapping[str, Any], now: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+    """Return what environment.json says of an attempt, and of those that it goes on from."""
+    values = {**now, ATTEMPT: attempt}
+    if now.get(FROM_STEP) and before:
+        earlier = before.get(EARLIER, [])
+        last = {key: value for key, value in before.items() if key != EARLIER}
+        values[EARLIER] = [*(earlier if isinstance(earlier, list) else []), last]
+    return values
+
+
+def caveat(environment: Mapping[str, Any]) -> str:
+    """Say why a run that was gone on with may differ from an undisturbed one; empty if nothing speaks for it."""
+    earlier = [each for each in environment.get(EARLIER, []) if isinstance(each, Mapping)]
+    if not earlier:
+        return ""
+    changes = []
+    for key in sorted({key for each in earlier for key in each} - PASSED_OVER):
+        values = [str(each.get(key)) for each in [*earlier, environment]]
+        if len(set(values)) > 1:
+            changes.append(f"{key} {' then '.join(dict.fromkeys(values))}")
+    if str(environment.get("device", "cpu")) != "cpu":
+        changes.append("on this kind of device sums have no fixed order")
+    if not changes:
+        return ""
+    return (
+        f"gone on with at step {environment.get(FROM_STEP)}, not promised to be bit for bit: {'; '.join(changes)}"
+    )
