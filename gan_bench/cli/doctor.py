@@ -61,7 +61,10 @@ def _devices() -> Iterator[dict[str, Any]]:
 def _data(root: Path) -> Iterator[dict[str, Any]]:
     from gan_bench.data.dataset import datasets
 
-    yield _row("data folder", str(root), "" if root.is_dir() else "made at the first download; or --data-root")
+    advice = "" if root.is_dir() else "made at the first download; or --data-root"
+    if root.exists() and not root.is_dir():
+        advice = "this is a file: give a folder, --data-root or GAN_BENCH_DATA"
+    yield _row("data folder", str(root), advice)
     for name in datasets:
         there = datasets.get(name).at_hand(root)
         advice = "" if there else f"downloaded at first use; or put its archives under {root}"
@@ -78,6 +81,9 @@ def _extractors() -> Iterator[dict[str, Any]]:
 
 
 def _disk(out: Path) -> Iterator[dict[str, Any]]:
+    if out.exists() and not out.is_dir():
+        yield _row("disk", f"{out} is a file", "choose another --out")
+        return
     place = out.resolve()
     while not place.exists():
         place = place.parent

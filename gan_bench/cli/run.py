@@ -9,55 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gan_bench.cli.matrix_file import read_matrix
+from gan_bench.cli.whole import Whole
 from gan_bench.errors import InputError
 
 if TYPE_CHECKING:
     from gan_bench.benchmark import Options, Plan
+    from gan_bench.cli.watch import Watch
     from gan_bench.matrix import Matrix
-    from gan_bench.record import RunRecord
+    from gan_bench.record import StoredRun
+    from gan_bench.spec import RunSpec
 
-NOT_IN_FILES = {"matrix", "dry_run", "json", "help"}
-
-
-def _read_matrix(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
-    """Let a TOML file set the defaults of every option, so that the command line wins."""
-    if file is None:
-        return None
-    import tomllib
-
-    from gan_bench.errors import unknown
-
-    try:
-        values = tomllib.loads(file.read_text())
-    except OSError as error:
-        raise InputError(f"--matrix {file}: it can't be read ({error.strerror}); name a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--matrix {file}: it is no TOML: {error}") from error
-    options = {param.name or "": param for param in context.command.params}
-    known = {name.replace("settings", "set") for name in options} - NOT_IN_FILES
-    defaults: dict[str, Any] = {}
-    for key, value in values.items():
-        if key.replace("-", "_") not in known:
-            raise unknown(f"key in {file.name}", key, {name.replace("_", "-") for name in known})
-        name = "settings" if key == "set" else key.replace("-", "_")
-        defaults[name] = _as_typed(value, multiple=options[name].multiple)
-    context.default_map = {**(context.default_map or {}), **defaults}
-    return file
+MOST_WORKERS = 1024
+COUNT = Whole(1, 10**9)
+WORKERS = Whole(1, MOST_WORKERS)
 
 
-def _as_typed(value: object, *, multiple: bool) -> object:
-    """Write a TOML value as a person would type it."""
-    if isinstance(value, Mapping):
-        return [f"{key}={str(each).lower() if isinstance(each, bool) else each}" for key, each in value.items()]
-    if isinstance(value, list):
-        items = [str(item) for item in value]
-        return items if multiple else ",".join(items)
-    if isinstance(value, bool):
-        return value
-    return [str(value)] if multiple else str(value)
-
-
-@click.command()
+@click.command(short_help="Train, score, time and store a matrix.")
 @click.option(
     "--models", "-m", multiple=True, metavar="NAMES", help="Names or aliases, as a comma list: vanilla,dcgan."
 )
@@ -66,22 +34,22 @@ def _as_typed(value: object, *, multiple: bool) -> object:
 @click.option("--image-size", type=click.Choice(["28", "32", "64"]), help="Only where a model leaves it open.")
 @click.option("--seeds", multiple=True, metavar="LIST", help="Such as 0-2 or 0,7.")
 @click.option("--lrs", multiple=True, metavar="LIST", help="Such as 1e-4,2e-4; 4e-4:1e-4 is G's and D's.")
-@click.option("--epochs", type=int, metavar="N", help="How long; or --steps.")
-@click.option("--steps", type=int, metavar="N", help="How long, in updates of D and G.")
-@click.option("--batch-size", type=int, metavar="N", help="Images a step.")
+@click.option("--epochs", type=COUNT, metavar="N", help="How long; or --steps.")
+@click.option("--steps", type=COUNT, metavar="N", help="How long, in updates of D and G.")
+@click.option("--batch-size", type=COUNT, metavar="N", help="Images a step.")
 @click.option("--preset", metavar="NAME", help="smoke, quick, standard or paper; sets only what you don't.")
 @click.option("--metrics", multiple=True, metavar="NAMES", help="fid,is,kid,prc,modes; all of them by default.")
 @click.option(
     "--extractors", multiple=True, metavar="NAMES", help="mnist-cnn,inception; auto: the data set's own."
 )
-@click.option("--eval-samples", type=int, metavar="N", help="Images drawn for each evaluation.")
-@click.option("--eval-every", type=int, metavar="N", help="Evaluate every N epochs, too, and keep the best.")
+@click.option("--eval-samples", type=Whole(16, 10**6), metavar="N", help="Images drawn for each evaluation.")
+@click.option("--eval-every", type=COUNT, metavar="N", help="Evaluate every N epochs, too, and keep the best.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option(
     "--precision", type=click.Choice(["auto", "fp32", "tf32", "bf16"]), default="auto", show_default=True
 )
 @click.option("--lanes", default="auto", show_default=True, metavar="N", help="Runs trained as one program.")
-@click.option("--jobs", "-j", type=int, default=1, show_default=True, metavar="N", help="Worker processes.")
+@click.option("--jobs", "-j", type=WORKERS, default=1, show_default=True, metavar="N", help="Worker processes.")
 @click.option("--executor", default="local", show_default=True, help="Where groups of runs are placed.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results/local"), show_default=True)
 @click.option(
@@ -90,8 +58,9 @@ def _as_typed(value: object, *, multiple: bool) -> object:
 @click.option("--offline", is_flag=True, help="Download nothing.")
 @click.option(
     "--matrix",
-    type=click.Path(path_type=Path, dir_okay=False),
-    callback=_read_matrix,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    callback=read_matrix,
     is_eager=True,
     help="A TOML file with these options as keys; the command line wins.",
 )
@@ -102,6 +71,16 @@ def _as_typed(value: object, *, multiple: bool) -> object:
 @click.option("--dry-run", is_flag=True, help="Show the plan and its cost; start nothing.")
 @click.option("--fresh", is_flag=True, help="Forget earlier results of these runs.")
 @click.option("--fail-fast", is_flag=True, help="Begin nothing new after a run has failed.")
+@click.option(
+    "--retry-failed/--no-retry-failed", default=True, show_default=True, help="Runs that failed earlier, too."
+)
+@click.option(
+    "--retries", type=int, default=0, show_default=True, metavar="N", help="Of a run that fails, at once."
+)
+@click.option("--run-timeout", metavar="TIME", help="End a run that takes longer: 90s, 15m, 2h.")
+@click.option(
+    "--checkpoint-every", default="60s", show_default=True, metavar="TIME", help="What a crash may cost at most."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
 def run(**given: Any) -> None:
     """Train, score, time and store models x losses x seeds x learning rates, and report.
@@ -112,35 +91,56 @@ def run(**given: Any) -> None:
     gan-bench run --models vanilla,dcgan
     gan-bench run --models dcgan --image-size 64 --seeds 0-2 --lrs 1e-4,2e-4 --epochs 25
     """
-    from gan_bench import benchmark
     from gan_bench.cli.plan import print_plan
     from gan_bench.cli.watch import Watch
 
     matrix, options = _matrix(given), _options(given)
     as_json: bool = given["as_json"]
     with Watch(as_json) as watch:
+        from gan_bench import benchmark  # takes seconds, so the user sees something first
+
         planned = benchmark.plan(matrix, options, watch.notice)
         watch.expect(planned)
-        if given["dry_run"]:
-            print_plan(planned, as_json)
-            return
-        records = benchmark.execute(planned, watch)
-    _conclude(planned, records, as_json)
+        runs = [] if given["dry_run"] else _execute(planned, watch)
+    if given["dry_run"]:
+        print_plan(planned, as_json)
+    else:
+        _conclude(runs, options.out, as_json)
 
 
-def _conclude(planned: Plan, records: Sequence[RunRecord], as_json: bool) -> None:
+def _execute(planned: Plan, watch: Watch) -> list[StoredRun]:
+    """Run the plan and write the report; return the plan's runs that have an outcome now."""
     from gan_bench import benchmark
-    from gan_bench.cli.tables import print_runs
-    from gan_bench.store.store import Store
+    from gan_bench.report.frame import primary_scores
 
     out = planned.options.out
-    if records:
-        page = benchmark.write_report(out).page
-        if not as_json:
-            mine = {spec.run_id for spec in planned.specs}
-            runs = Store.open(out, create=False, notify=lambda text: None).runs()
-            print_runs([run for run in runs if run.record.run_id in mine], page)
-    failed = [record for record in records if record.status == "failed"]
+    for run in _stored(out, planned.finished):
+        watch.earlier(run.record, primary_scores(run))
+    benchmark.execute(planned, watch)
+    runs = _stored(out, planned.specs)
+    if runs:
+        watch.note("writing the report")
+        benchmark.write_report(out)
+    return runs
+
+
+def _stored(out: Path, specs: Sequence[RunSpec]) -> list[StoredRun]:
+    from gan_bench.store.store import Store
+
+    wanted = {spec.run_id for spec in specs}
+    if not wanted:
+        return []
+    runs = Store.open(out, create=False, notify=lambda text: None).runs()
+    return [run for run in runs if run.record.run_id in wanted]
+
+
+def _conclude(runs: Sequence[StoredRun], out: Path, as_json: bool) -> None:
+    """Print the results; exit with 1 if a run failed."""
+    from gan_bench.cli.tables import print_runs
+
+    if runs and not as_json:
+        print_runs(runs, out / "report" / "index.html")
+    failed = [run.record for run in runs if run.record.status == "failed"]
     for record in failed:
         click.echo(f"failed: {record.run_id}: {record.reason}", err=True)
     if failed:
@@ -176,11 +176,13 @@ def _matrix(given: Mapping[str, Any]) -> Matrix:
 
 
 def _options(given: Mapping[str, Any]) -> Options:
+    from gan_bench import parsing
     from gan_bench.benchmark import Options
 
+    timeout: str | None = given["run_timeout"]
     lanes: str = given["lanes"]
-    if lanes != "auto" and not (lanes.isdecimal() and int(lanes) > 0):
-        raise InputError(f"--lanes {lanes!r}: type auto or a whole number of 1 or more")
+    if lanes != "auto" and not (lanes.isdecimal() and lanes.isascii() and 0 < int(lanes) <= MOST_WORKERS):
+        raise InputError(f"--lanes {lanes!r}: type auto or a whole number from 1 to {MOST_WORKERS:,}")
     return Options(
         out=given["out"],
         preset=given["preset"],
@@ -193,4 +195,8 @@ def _options(given: Mapping[str, Any]) -> Options:
         fresh=given["fresh"],
         fail_fast=given["fail_fast"],
         plugins=given["plugin"],
+        checkpoint_every=parsing.parse_seconds(given["checkpoint_every"], "--checkpoint-every"),
+        run_timeout=parsing.parse_seconds(timeout, "--run-timeout") if timeout else None,
+        retries=given["retries"],
+        retry_failed=given["retry_failed"],
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gan_bench.cli.whole import Whole
 from gan_bench.errors import InputError
 
 
@@ -13,9 +14,9 @@ from gan_bench.errors import InputError
 @click.argument("run", metavar="RUN")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("results/local"), show_default=True)
 @click.option(
-    "--n", "count", type=click.IntRange(1, 10_000), default=64, show_default=True, help="How many images."
+    "--n", "count", type=Whole(1, 10_000), metavar="N", default=64, show_default=True, help="How many images."
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the noise.")
+@click.option("--seed", type=Whole(0, 2**31 - 1), metavar="N", default=0, show_default=True, help="Of the noise.")
 @click.option("--class", "label", type=int, help="For models that are conditional on a class.")
 @click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True)
 @click.option(
@@ -32,6 +33,8 @@ def sample(run: str, folder: Path, count: int, seed: int, label: int | None, che
         raise InputError(f"--class {label}: the models here know no classes; leave --class out")
     if Path(run).is_dir() and Path(run).parent.name == "runs":
         folder, run = Path(run).resolve().parent.parent, Path(run).resolve().name
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out {out}: a PNG is written; name a file that ends in .png")
     if not out.resolve().parent.is_dir():
         raise InputError(f"--out {out}: the folder {out.resolve().parent} isn't there; make it first")
     store = Store.open(folder, create=False, notify=lambda text: click.echo(text, err=True))

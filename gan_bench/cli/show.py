@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gan_bench.cli.whole import Whole
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 @click.argument("model", metavar="MODEL")
 @click.option("--image-size", type=click.Choice(["28", "32", "64"]), help="Only where the model leaves it open.")
 @click.option("--channels", type=click.Choice(["1", "3"]), default="1", show_default=True)
-@click.option("--batch-size", type=click.IntRange(1), help="For the FLOPs of a step; the recipe's by default.")
+@click.option(
+    "--batch-size", type=Whole(1, 10**6), metavar="N", help="For the FLOPs of a step; the recipe's by default."
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A recipe value: z_dim, width ...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a layer, then one for the model.")
 def show(

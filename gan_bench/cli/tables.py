@@ -29,7 +29,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str =
     """Print rows with equal keys as a table, numbers to the right; or each as a JSON object on its line."""
     if as_json:
         for row in rows:
-            click.echo(json.dumps({key: _plain(value) for key, value in row.items()}))
+            print_json(row)
         return
     if not rows:
         return
@@ -44,7 +44,16 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str =
     console().print(table)
 
 
+def print_json(values: Mapping[str, Any]) -> None:
+    """Print one JSON object on its line; what JSON has no word for (NaN, infinity) becomes null."""
+    click.echo(json.dumps(_plain(values), allow_nan=False))
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
@@ -52,7 +61,7 @@ def _plain(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"  # noqa: RUF001
+        return "-"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

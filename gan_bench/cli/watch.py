@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
+from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 from rich.text import Text
 
+from gan_bench.cli.bars import bars, seconds_left
+from gan_bench.cli.tables import print_json
 from gan_bench.record import Progress as News
 from gan_bench.record import RunRecord, Score
 from gan_bench.spec import RunSpec
@@ -30,19 +32,14 @@ class Watch:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         self.console = Console(stderr=True, highlight=False)
-        self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-        self._specs: dict[str, RunSpec] = {}
+        self.bars = bars(self.console)
+        self._names: dict[str, str] = {}
+        self._lanes_names: dict[str, str] = {}
         self._tasks: dict[str, TaskID] = {}
-        self._matrix: TaskID | None = None
+        self._steps: dict[str, tuple[int, int]] = {}
+        """How many steps of how many each run in work is trained."""
+        self._matrix = self.bars.add_task("starting", total=None, note="", unit="runs")
+        self._over: set[str] = set()
         self._count = 0
         self._total = 0
         self._said: dict[str, float] = {}
@@ -59,19 +56,34 @@ class Watch:
     def notice(self, text: str) -> None:
         """Say something that the user must not miss."""
         if self.as_json:
-            click.echo(json.dumps({"event": "notice", "text": text}))
+            print_json({"event": "notice", "text": text})
         self._line(Text("note: ", style="bold yellow").append(text, style="not bold default"))
 
     def expect(self, plan: Plan) -> None:
         """Learn what there is to do, and say it."""
-        self._specs = {spec.run_id: spec for spec in plan.specs}
+        self._name_runs(plan.specs)
         self._count, self._total = len(plan.finished), len(plan.specs)
-        done = f", {len(plan.finished)} of them finished earlier" if plan.finished else ""
+        done = f", {self._count} of them finished earlier" if self._count else ""
         dataset = plan.specs[0].dataset
         self._line(
             f"{self._total} run{'s' * (self._total != 1)}{done}: {dataset}, preset {plan.preset}, on {plan.device}"
         )
-        self._matrix = self.bars.add_task("all runs", total=self._total, completed=self._count, note="")
+        self.bars.remove_task(self._matrix)  # the new one's clock starts now
+        self._matrix = self.bars.add_task(
+            "all runs", total=self._total, completed=self._count, before=self._count, note="starting", unit="runs"
+        )
+
+    def _name_runs(self, specs: tuple[RunSpec, ...]) -> None:
+        """Give every run a name, padded so that lines about different runs stand in columns."""
+        from gan_bench.report.frame import rate_text
+
+        rates = {spec.run_id: rate_text(spec.lr_g, spec.lr_d) for spec in specs}
+        label = max(len(_label(spec, specs)) for spec in specs)
+        rate, seed = max(map(len, rates.values())), max(len(str(spec.seed)) for spec in specs)
+        for spec in specs:
+            head = f"{_label(spec, specs):<{label}}"
+            self._names[spec.run_id] = f"{head}  lr {rates[spec.run_id]:<{rate}}  seed {spec.seed:>{seed}}"
+            self._lanes_names[spec.run_id] = head
 
     def __call__(self, news: News) -> None:
         """Hear what happened."""
@@ -86,11 +98,25 @@ class Watch:
         elif news.kind == "finished" and news.record is not None:
             self._finished(news.record, news.scores)
 
+    def note(self, text: str) -> None:
+        """Say on the bar of all runs what is being done."""
+        self.bars.update(self._matrix, note=text)
+
     def _training(self, news: News) -> None:
         first = news.run_ids[0]
         if first not in self._tasks:
-            self._tasks[first] = self.bars.add_task(self._name(news.run_ids), total=news.total, note="")
+            self._tasks[first] = self.bars.add_task(
+                self._name(news.run_ids), total=news.total, note="", unit="steps"
+            )
         self.bars.update(self._tasks[first], completed=news.done)
+        for run_id in set(news.run_ids) - self._over:  # a lane may be over before its neighbours are
+            self._steps[run_id] = (news.done, news.total)
+        self._count_up()
+
+    def _count_up(self) -> None:
+        """Count runs in work by their trained part, but never up to the next whole run."""
+        parts = 0.999 * sum(min(1.0, done / max(1, total)) for done, total in self._steps.values())
+        self.bars.update(self._matrix, completed=self._count + parts, note="")
 
     def _epoch(self, news: News) -> None:
         epoch, run_id = news.epoch, news.run_ids[0]
@@ -99,54 +125,69 @@ class Watch:
         note = f"D {epoch.d_loss:.3f}  G {epoch.g_loss:.3f}"
         if run_id in self._tasks:
             self.bars.update(self._tasks[run_id], completed=epoch.step, note=note)
+        if run_id in self._steps:
+            self._steps[run_id] = (epoch.step, self._steps[run_id][1])
+            self._count_up()
         if self.as_json:
-            click.echo(json.dumps({"event": "epoch", "run_id": run_id, **epoch.model_dump()}))
-        if self._quiet(run_id):
-            self._plain(f"{self._name((run_id,))}: epoch {epoch.epoch}, {note}, {epoch.epoch_seconds:.1f} s")
+            print_json({"event": "epoch", "run_id": run_id, **epoch.model_dump()})
+        if not self.console.is_terminal and self._quiet(run_id):
+            self._line(f"{self._name((run_id,))}: epoch {epoch.epoch}, step {epoch.step:,}, {note}{self._left()}")
+
+    def _left(self) -> str:
+        task = next(task for task in self.bars.tasks if task.id == self._matrix)
+        seconds = seconds_left(task)
+        return "" if seconds is None else f"; all runs: {timedelta(seconds=round(seconds))} left"
 
     def _evaluation(self, news: News) -> None:
         key = f"evaluation {'/'.join(news.run_ids)}"
-        name = self._name(news.run_ids) if news.run_ids and news.text != "reference" else "real images and noise"
+        reference = news.text == "reference" or not news.run_ids
+        name = "real images and noise" if reference else self._name(news.run_ids)
         if key not in self._tasks:
-            self._tasks[key] = self.bars.add_task(f"  scoring {name}", total=news.total, note="")
-            self._plain(f"scoring {name}: {news.total:,} images")
+            self._tasks[key] = self.bars.add_task(f"  scoring {name}", total=news.total, note="", unit="images")
+            if not self.console.is_terminal and self._quiet(key):
+                self._line(f"scoring {name}: {news.total:,} images")
         self.bars.update(self._tasks[key], completed=news.done)
         if news.done >= news.total:
             self.bars.remove_task(self._tasks.pop(key))
 
+    def earlier(self, record: RunRecord, scores: Mapping[str, Score]) -> None:
+        """Hear of a run that was finished before this command; only programs are told again."""
+        if self.as_json:
+            values = {name: score.value for name, score in scores.items()}
+            print_json({"event": "finished", "earlier": True, **record.model_dump(), "scores": values})
+
     def _finished(self, record: RunRecord, scores: tuple[Score, ...]) -> None:
         self._count += 1
-        if self._matrix is not None:
-            self.bars.update(self._matrix, completed=self._count)
-        task = self._tasks.pop(record.run_id, None)
-        if task is not None:
-            self.bars.remove_task(task)
+        self._steps.pop(record.run_id, None)
+        self._over.add(record.run_id)
+        self._count_up()
+        for key in (record.run_id, f"evaluation {record.run_id}"):
+            task = self._tasks.pop(key, None)
+            if task is not None:
+                self.bars.remove_task(task)
         if self.as_json:
             values = {score.metric: score.value for score in scores if score.protocol == scores[0].protocol}
-            click.echo(json.dumps({"event": "finished", **record.model_dump(), "scores": values}))
+            print_json({"event": "finished", "earlier": False, **record.model_dump(), "scores": values})
         self._line(self._outcome(record, scores))
 
     def _outcome(self, record: RunRecord, scores: tuple[Score, ...]) -> Text:
         style = {"done": "green", "diverged": "yellow", "failed": "red"}[record.status]
-        line = Text(f"{self._count}/{self._total} ").append(record.status, style=style)
+        width = len(str(self._total))
+        line = Text(f"{self._count:>{width}}/{self._total} ").append(record.status, style=style)
         line.append(f"  {self._name((record.run_id,))}  ")
         if record.status != "done":
             return line.append(record.reason)
         if scores:
-            line.append(f"{scores[0].title} {scores[0].value:.4g}  ")
-        line.append(f"trained in {record.train_seconds:.1f} s", style="dim")
+            line.append(f"{scores[0].title} {_score_text(scores[0].value):>6}  ")
+        line.append(f"in {_time_text(record.train_seconds)}", style="dim")
         if record.verdict not in ("ok", ""):
             line.append(f"  {record.verdict}", style="yellow")
         return line
 
     def _name(self, run_ids: tuple[str, ...]) -> str:
-        spec = self._specs.get(run_ids[0]) if run_ids else None
-        if spec is None:
-            return run_ids[0] if run_ids else "runs"
-        if len(run_ids) > 1:
-            return f"{spec.label} x{len(run_ids)} lanes"
-        rates = f"{spec.lr_g:g}" if spec.lr_g == spec.lr_d else f"{spec.lr_g:g}:{spec.lr_d:g}"
-        return f"{spec.label} lr {rates} seed {spec.seed}"
+        if len(run_ids) > 1 and run_ids[0] in self._lanes_names:
+            return f"{self._lanes_names[run_ids[0]]}  {len(run_ids)} lanes"
+        return self._names.get(run_ids[0], run_ids[0])
 
     def _quiet(self, key: str) -> bool:
         now = time.monotonic()
@@ -155,12 +196,22 @@ class Watch:
         self._said[key] = now
         return True
 
-    def _plain(self, text: str) -> None:
-        if not self.console.is_terminal:
-            self._line(text)
-
     def _line(self, text: str | Text) -> None:
         if self.console.is_terminal:
-            self.bars.console.print(text)
+            self.bars.console.print(text, markup=False)
         else:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 (rich would wrap it at 80 columns)
+
+
+def _label(spec: RunSpec, among: tuple[RunSpec, ...]) -> str:
+    """Return the training's label, with the image size where another run has the same label."""
+    sizes = {other.image_size for other in among if other.label == spec.label}
+    return spec.label if len(sizes) == 1 else f"{spec.label} {spec.image_size} px"
+
+
+def _time_text(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
+
+
+def _score_text(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
