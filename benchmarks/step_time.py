@@ -1,0 +1,249 @@
+"""Step time of gan_bench's trainer against a textbook loop of the same nets, paired in one run.
+
+The textbook loop is what small projects have: DataLoader with torchvision transforms, BCELoss on sigmoids, Adam,
+`.item()` at every step, gradients of D computed and thrown away in G's half, fakes drawn twice.
+
+    python benchmarks/step_time.py --models vanilla,dcgan28 --repeats 5 --data-root FOLDER --out step_time.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from gan_bench import environment
+from gan_bench.benchmark import Registries
+from gan_bench.data.dataset import datasets, default_root, resized
+from gan_bench.matrix import Matrix
+from gan_bench.models.dropout import Dropout
+from gan_bench.models.model import build_model
+from gan_bench.spec import RunSpec
+from gan_bench.training.clock import synchronise
+from gan_bench.training.flops import step_flops
+from gan_bench.training.state import dropouts
+from gan_bench.training.trainer import Trainer
+
+MATMUL_SIZE = 2048
+
+
+class Pictures(Dataset):  # type: ignore[type-arg]
+    """MNIST as a textbook has it: an image from an array at each question, transformed on the way."""
+
+    def __init__(self, images: Tensor, size: int) -> None:
+        self.images = images.squeeze(1).numpy()
+        self.transform = transforms.Compose(
+            [
+                transforms.ToPILImage(),
+                transforms.Resize(size),
+                transforms.ToTensor(),
+                transforms.Normalize(0.5, 0.5),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        image: Tensor = self.transform(self.images[index])
+        return image
+
+
+class TorchDropout(nn.Module):
+    """The nets' own dropout layer draws nothing; a textbook's does."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        for name, layer in dropouts(net):
+            parent, _, own = name.rpartition(".")
+            setattr(net.get_submodule(parent) if parent else net, own, nn.Dropout(layer.p))
+        assert not any(isinstance(layer, Dropout) for layer in net.modules())
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.net(images)
+        return torch.sigmoid(logits)
+
+
+Stepper = Callable[[int], None]
+"""Makes so many steps of a training that goes on from call to call."""
+
+
+def textbook(spec: RunSpec, images: Tensor, device: torch.device, workers: int) -> Stepper:
+    training = endless(spec, images, device, workers)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            next(training)
+
+    return steps
+
+
+def endless(spec: RunSpec, images: Tensor, device: torch.device, workers: int) -> Iterator[None]:
+    """Train for ever; each `next` is one step."""
+    model = build_model(spec)
+    g, d = model.generator().to(device), TorchDropout(model.discriminator()).to(device)
+    loader = DataLoader(
+        Pictures(images, spec.image_size),
+        batch_size=spec.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    betas = (model.recipe.beta1, model.recipe.beta2)
+    g_adam = torch.optim.Adam(g.parameters(), lr=spec.lr_g, betas=betas)
+    d_adam = torch.optim.Adam(d.parameters(), lr=spec.lr_d, betas=betas)
+    loss = nn.BCELoss()
+    losses = []
+    while True:
+        for batch in loader:
+            real = batch.to(device)
+            ones, zeros = torch.ones(len(real), device=device), torch.zeros(len(real), device=device)
+            d_adam.zero_grad()
+            fake = g(torch.randn(len(real), model.recipe.z_dim, device=device)).detach()
+            d_loss = loss(d(real), ones) + loss(d(fake), zeros)
+            d_loss.backward()
+            d_adam.step()
+            g_adam.zero_grad()
+            g_loss = loss(d(g(torch.randn(len(real), model.recipe.z_dim, device=device))), ones)
+            g_loss.backward()
+            g_adam.step()
+            losses.append((d_loss.item(), g_loss.item()))
+            yield
+
+
+def ours(spec: RunSpec, images: Tensor, device: torch.device) -> Stepper:
+    endless_spec = spec.model_copy(update={"epochs": 10**6, "steps": None})
+    trainer = Trainer([endless_spec], resized(images, spec.image_size).to(device), device)
+
+    def steps(count: int) -> None:
+        goal = trainer.step + count
+        while trainer.step < goal:
+            trainer.train_steps(pause=lambda: trainer.step >= goal)
+            if trainer.epoch_is_trained:
+                trainer.close_epoch()
+
+    return steps
+
+
+def seconds_per_step(steps: Stepper, count: int, device: torch.device) -> float:
+    synchronise(device)
+    start = time.perf_counter()
+    steps(count)
+    synchronise(device)
+    return (time.perf_counter() - start) / count
+
+
+def matmul_flops(device: torch.device) -> float:
+    """Return the FLOP/s of a large fp32 matrix product, the best of a few."""
+    a = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=device)
+    best = float("inf")
+    for _ in range(6):
+        synchronise(device)
+        start = time.perf_counter()
+        torch.mm(a, a)
+        synchronise(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * MATMUL_SIZE**3 / best
+
+
+def spread(values: list[float], scale: float = 1.0) -> str:
+    values = [value * scale for value in values]
+    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def measure(spec: RunSpec, images: Tensor, device: torch.device, repeats: int, count: int) -> dict[str, object]:
+    """Time each contestant in turn, again and again, so that a drift of the machine hits all alike."""
+    running: dict[str, Stepper] = {
+        "ours": ours(spec, images, device),
+        "textbook, 0 workers": textbook(spec, images, device, 0),
+        "textbook, 2 workers": textbook(spec, images, device, 2),
+    }
+    for steps in running.values():
+        seconds_per_step(steps, 3, device)
+    times: dict[str, list[float]] = {name: [] for name in running}
+    peaks = []
+    for _ in range(repeats):
+        peaks.append(matmul_flops(device))
+        for name, steps in running.items():
+            times[name].append(seconds_per_step(steps, count, device))
+    running.clear()
+    gc.collect()
+    flops = step_flops(spec)
+    best = min((name for name in times if name != "ours"), key=lambda name: statistics.median(times[name]))
+    ratios = [slow / fast for slow, fast in zip(times[best], times["ours"], strict=True)]
+    fractions = [flops / seconds / peak for seconds, peak in zip(times["ours"], peaks, strict=True)]
+    return {
+        "model": spec.model,
+        "batch_size": spec.batch_size,
+        "step_gflop": flops / 1e9,
+        "seconds": times,
+        "matmul_flops": peaks,
+        "best_textbook": best,
+        "speedup": ratios,
+        "fraction_of_matmul_peak": fractions,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="vanilla,dcgan28,dcgan28-tf,dcgan32,dcgan64")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement, about")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--data-root", type=Path, default=default_root())
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    device = environment.find_device(given.device)
+    data = datasets.get(given.dataset).load(given.data_root, offline=True, notify=print)
+    matrix = Matrix(models=tuple(given.models.split(",")), dataset=given.dataset, batch_size=given.batch_size)
+    rows = []
+    for spec in matrix.expand(Registries()):
+        trial = ours(spec, data.train, device)
+        count = max(2, round(given.seconds / seconds_per_step(trial, 2, device)))
+        rows.append(measure(spec, data.train, device, given.repeats, min(count, 200)))
+        show(rows[-1:])
+    if given.out:
+        about = environment.describe(device)
+        given.out.write_text(json.dumps({"environment": about, "rows": rows}, indent=1) + "\n")
+
+
+def show(rows: list[dict[str, object]]) -> None:
+    table = Table(title="ms a step: median (min to max)")
+    names = (
+        "model",
+        "ours",
+        "textbook, 0 workers",
+        "textbook, 2 workers",
+        "speed-up over the best",
+        "% of matmul peak",
+    )
+    for name in names:
+        table.add_column(name)
+    for row in rows:
+        times: dict[str, list[float]] = row["seconds"]  # type: ignore[assignment]
+        table.add_row(
+            str(row["model"]),
+            *(spread(each, 1e3) for each in times.values()),
+            spread(row["speedup"]),  # type: ignore[arg-type]
+            spread(row["fraction_of_matmul_peak"], 100),  # type: ignore[arg-type]
+        )
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()
