@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gan_bench.spec import Evaluation, RunSpec
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's cache that outlives a test: the classifier of the shapes is trained once."""
+    return tmp_path_factory.mktemp("user-cache")
+
+
+@pytest.fixture
+def specs() -> list[str]:
+    """Forty specs, as JSON."""
+    return [
+        RunSpec(
+            model="vanilla", loss="bce", dataset="digits", image_size=28, channels=1, seed=seed, lr_g=2e-4,
+            lr_d=2e-4, batch_size=64, epochs=3, settings={}, evaluation=Evaluation(),
+        ).model_dump_json()
+        for seed in range(40)
+    ]  # fmt: skip
