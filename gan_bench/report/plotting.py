@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from gan_bench.registry import Registry
 from gan_bench.report.data import ReportData
@@ -37,6 +37,9 @@ MANY_LINES = 40
 MAX_PANELS = 6
 LOG_RANGE = 12.0
 """An axis whose values span more than this factor is logarithmic."""
+LOG_TICKS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+LABEL_WIDTH, LABEL_HEIGHT = 0.45, 0.3
+"""Inches that a tick label takes at least."""
 DPI = 150
 PAGE_DPI = 111
 GREY = "#5b6470"
@@ -146,13 +149,30 @@ def panels(
 def scale_axis(axis: Axis, values: Iterable[float]) -> None:
     """Make an axis logarithmic, with plain numbers as ticks, where positive values span a wide range."""
     found = [float(value) for value in values if math.isfinite(value)]
+    plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
     if not found or min(found) <= 0 or max(found) / min(found) < LOG_RANGE:
+        if found and max(found) >= 10_000:
+            axis.set_major_formatter(plain)
+        if all(value.is_integer() for value in found):
+            axis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
         return
     axis._set_axes_scale("log")  # type: ignore[attr-defined]
     decades = math.log10(max(found) / min(found))
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 3 else (1.0,), numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    room = _room(axis)
+    subs = next((each for each in LOG_TICKS if decades * len(each) <= room), LOG_TICKS[-1])
+    axis.set_major_locator(LogLocator(subs=subs, numticks=max(3, round(room))))
+    axis.set_major_formatter(plain)
     axis.set_minor_formatter(NullFormatter())
+
+
+def _room(axis: Axis) -> float:
+    """Return about how many tick labels fit an axis, side by side or on top of each other."""
+    figure, place = axis.get_figure(), axis.axes.get_position()
+    if not isinstance(figure, Figure):
+        return 6.0
+    if axis is axis.axes.xaxis:
+        return place.width * figure.get_figwidth() / LABEL_WIDTH
+    return place.height * figure.get_figheight() / LABEL_HEIGHT
 
 
 def show_legend(target: Figure | Axes, handles: Sequence[Line2D], **where: Any) -> None:

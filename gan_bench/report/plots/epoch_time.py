@@ -44,12 +44,16 @@ def _panel(ax: Axes, data: ReportData, timed: pd.DataFrame) -> None:
         places = [place + offset for offset in spread(len(values), 0.16)]
         ax.scatter(values, places, s=24, color=colour, alpha=0.75, linewidths=0, zorder=3)
         ax.annotate(
-            f"{number(median)} s", (max(values), place), xytext=(8, 0), textcoords="offset points", va="center"
+            f"median {number(median)} s",
+            (max(values), place),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
         )
     if medians.max() / max(medians.min(), 1e-9) > 50:
         scale_axis(ax.xaxis, timed[column])
     else:
-        ax.set_xlim(0, float(timed[column].max()) * 1.12)
+        ax.set_xlim(0, float(timed[column].max()) * 1.18)
     ax.set_yticks(range(len(medians)), [str(label) for label in medians.index])
     ax.set_ylim(len(medians) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")

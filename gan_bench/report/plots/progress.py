@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from matplotlib.figure import Figure
 
 from gan_bench.record import StoredRun
@@ -12,6 +14,9 @@ from gan_bench.report.plotting import plots
 COLUMNS = 6
 TILES = 4
 MAX_MODELS = 8
+
+LETTERS = 17
+"""As many letters of a label as fit beside a row of pictures; a label that is too long squeezes them away."""
 
 
 @plots.register("progress")
@@ -34,7 +39,15 @@ def progress(data: ReportData) -> Figure | None:
             ax.imshow(picture, interpolation="nearest")
             ax.set_title(f"epoch {epoch}", fontsize=8.5, fontweight="normal", color="#5b6470", pad=3)
         line[0].text(
-            -0.08, 0.5, label, transform=line[0].transAxes, rotation=90, va="center", ha="right", weight="bold"
+            -0.08,
+            0.5,
+            textwrap.fill(label, LETTERS),
+            transform=line[0].transAxes,
+            rotation=90,
+            va="center",
+            ha="right",
+            multialignment="center",
+            weight="bold",
         )
     return figure
 
