@@ -81,7 +81,7 @@ def plan(matrix: Matrix, options: Options, notify: Callable[[str], None] = lambd
     # here, not above: to import this file must stay cheap, and these load torch
     from gan_bench import environment
     from gan_bench.data import dataset as data
-    from gan_bench.metrics.extractors.extractor import default_extractor
+    from gan_bench.metrics.extractors.find import default_extractor
     from gan_bench.metrics.metric import resolve_metrics
 
     load_plugins(options.plugins)

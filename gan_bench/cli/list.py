@@ -102,7 +102,8 @@ def _metrics() -> list[dict[str, Any]]:
 
 def _extractors() -> list[dict[str, Any]]:
     from gan_bench.data.dataset import datasets
-    from gan_bench.metrics.extractors.extractor import extractors, find_extractor
+    from gan_bench.metrics.extractors.extractor import extractors
+    from gan_bench.metrics.extractors.find import find_extractor
 
     own = [f"{name}-cnn" for name in datasets if datasets.get(name).n_classes and f"{name}-cnn" not in extractors]
     return [

@@ -14,15 +14,8 @@ from torch import Tensor
 from gan_bench.data.dataset import ImageData, Notify, resized
 from gan_bench.errors import InputError
 from gan_bench.metrics.cache import ScoreCache
-from gan_bench.metrics.extractors.extractor import (
-    Advance,
-    Context,
-    Extractor,
-    ExtractorSource,
-    default_cache,
-    default_extractor,
-    find_extractor,
-)
+from gan_bench.metrics.extractors.extractor import Advance, Context, Extractor, ExtractorSource, default_cache
+from gan_bench.metrics.extractors.find import default_extractor, find_extractor
 from gan_bench.metrics.fidelity import SEED, VERSION
 from gan_bench.metrics.metric import Column, Measure, Metric, metrics, resolve_metrics
 from gan_bench.record import Score, Which

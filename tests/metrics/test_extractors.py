@@ -14,14 +14,8 @@ from gan_bench.data.dataset import ImageData, datasets
 from gan_bench.errors import InputError
 from gan_bench.metrics.extractors import dataset_cnn, inception, mnist_cnn
 from gan_bench.metrics.extractors.classifier import packed, unpacked
-from gan_bench.metrics.extractors.extractor import (
-    Context,
-    Extractor,
-    default_extractor,
-    extractors,
-    find_extractor,
-    full_precision,
-)
+from gan_bench.metrics.extractors.extractor import Context, Extractor, extractors, full_precision
+from gan_bench.metrics.extractors.find import default_extractor, find_extractor
 from gan_bench.metrics.extractors.fitting import Fit, accuracy, fit_classifier
 from gan_bench.metrics.extractors.network import Classifier, initialised
 

@@ -17,7 +17,8 @@ from gan_bench.data.dataset import ImageData
 from gan_bench.errors import InputError
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.extractors.classifier import ClassifierExtractor
-from gan_bench.metrics.extractors.extractor import Context, Features, find_extractor
+from gan_bench.metrics.extractors.extractor import Context, Features
+from gan_bench.metrics.extractors.find import find_extractor
 from gan_bench.metrics.fidelity import SEED, kid_subset_size
 from gan_bench.metrics.metric import metrics, resolve_metrics
 

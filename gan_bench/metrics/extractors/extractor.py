@@ -14,8 +14,7 @@ import platformdirs
 import torch
 from torch import Tensor
 
-from gan_bench.data.dataset import ImageData, Notify, datasets
-from gan_bench.errors import unknown
+from gan_bench.data.dataset import ImageData, Notify
 from gan_bench.registry import Registry
 
 Advance: TypeAlias = Callable[[int], None]
@@ -105,26 +104,6 @@ class ExtractorSource(ABC):
 extractors: Registry[ExtractorSource] = Registry(
     "extractor", "gan_bench.metrics.extractors", "gan_bench.extractors"
 )
-
-
-def find_extractor(name: str) -> ExtractorSource:
-    """Return an extractor's source by name; `<data set>-cnn` is there for every labelled data set.
-
-    Raises InputError for any other name.
-    """
-    if name in extractors:
-        return extractors.get(name)
-    from gan_bench.metrics.extractors.dataset_cnn import DatasetCnn  # here: that file imports this one
-
-    dataset = name.removesuffix("-cnn")
-    if dataset != name and dataset in datasets and datasets.get(dataset).n_classes > 0:
-        return DatasetCnn(dataset)
-    raise unknown("extractor", name, [*extractors, "auto"])
-
-
-def default_extractor(dataset: str) -> str:
-    """Return the name of the extractor for a data set: its own classifier, or inception where it has no labels."""
-    return f"{dataset}-cnn" if datasets.get(dataset).n_classes > 0 else "inception"
 
 
 def default_cache() -> Path:
