@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,50 @@ PLENTY_BYTES = 2 * 2**30
 
 @click.command(short_help="Devices, versions, data, weights, disk; and what to do.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Where data sets lie (or GAN_BENCH_DATA).")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results/local"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("results/local"),
+    show_default=True,
+    help="Where results will go.",
+)
+@click.option(
+    "--results", type=click.Path(path_type=Path), metavar="DIR", help="Look over a results folder instead."
+)
+@click.option("--repair", is_flag=True, help="With --results: remove what killed processes left unfinished.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def doctor(data_root: Path | None, out: Path, as_json: bool) -> None:
-    """Look at devices, versions, data sets, extractor weights and disk; say what to do about each lack."""
+def doctor(data_root: Path | None, out: Path, results: Path | None, repair: bool, as_json: bool) -> None:
+    """Look at devices, versions, data sets, extractor weights and disk; say what to do about each lack.
+
+    With --results DIR: verify every run of a results folder. Exit code 1 if something in it is damaged.
+    """
     from gan_bench.cli.tables import print_rows
+    from gan_bench.errors import InputError
+
+    if results is not None:
+        _look_over(results, repair, as_json)
+        return
+    if repair:
+        raise InputError("--repair was asked: of which folder? type --results DIR with it")
     from gan_bench.data.dataset import default_root
 
     rows = [*_versions(), *_devices(), *_data(data_root or default_root()), *_extractors(), *_disk(out)]
     print_rows(rows, as_json=as_json)
+
+
+def _look_over(results: Path, repair: bool, as_json: bool) -> None:
+    from gan_bench.cli.tables import print_rows
+    from gan_bench.store import inspection
+
+    findings = inspection.inspect(results)
+    removed = inspection.repair(results, findings) if repair else []
+    if repair:
+        findings = inspection.inspect(results)
+    rows = [_row(str(path), "removed") for path in removed]
+    rows += [_row(finding.where, finding.found, finding.advice) for finding in findings]
+    print_rows(rows or [_row(str(results), "nothing is wrong")], as_json=as_json)
+    if any(finding.damaged for finding in findings):
+        sys.exit(1)
 
 
 def _row(what: str, found: str, advice: str = "") -> dict[str, Any]:

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gan_bench.cli import main
+from gan_bench.record import Checkpoint, RunRecord
+from gan_bench.spec import RunSpec
+from gan_bench.store import inspection, lease
+from gan_bench.store.store import Store
+
+Train = Callable[[Store, RunSpec, int], None]
+
+
+@pytest.fixture
+def folder(
+    store: Store,
+    spec: RunSpec,
+    trained: Train,
+    make_record: Callable[..., RunRecord],
+    make_checkpoint: Callable[..., Checkpoint],
+) -> Path:
+    trained(store, spec, 2)
+    store.keep_best(spec, make_checkpoint(10))
+    store.finish(spec, make_record(spec))
+    return store.root / "runs" / spec.run_id
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_sound_folder_has_no_findings(store: Store, folder: Path) -> None:
+    before = contents(store.root)
+    assert inspection.inspect(store.root) == []
+    assert inspection.repair(store.root, []) == []
+    assert contents(store.root) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["spec.json", "record.json", "epochs.csv", "scores.json", "checkpoint.safetensors", "best.json"],
+)
+def test_every_damaged_file_is_found_and_nothing_is_removed(store: Store, folder: Path, name: str) -> None:
+    data = (folder / name).read_bytes()
+    for damage in (b"", data[: len(data) // 3], data[:-2] + bytes([data[-2] ^ 0x55, data[-1]])):
+        (folder / name).write_bytes(damage)
+        before = contents(store.root)
+        findings = inspection.inspect(store.root)
+        if name in ("epochs.csv", "scores.json", "record.json", "spec.json") and len(damage) == len(data):
+            continue  # one changed byte may still read as text; only weights and state carry a sum
+        assert any(finding.damaged for finding in findings), (name, len(damage))
+        inspection.repair(store.root, findings)
+        assert contents(store.root) == before
+
+
+def test_repair_removes_what_killed_writers_left_and_only_that(
+    store: Store, folder: Path, make_spec: Callable[..., RunSpec], trained: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".record.json.99.tmp").write_text("half")
+    (folder / "samples" / ".epoch_0001.png.99.tmp").write_text("half")
+    dead = {"host": lease.host_id(), "pid": 2**22 + 1, "started": "1", "token": "x"}
+    (folder / ".lease.3").write_text(json.dumps(dead))
+    gone = store.root / "runs" / ".forgotten-some-run"
+    gone.mkdir()
+    (gone / "record.json").write_text("{}")
+    trained(store, make_spec(7), 1)  # being trained, by this process
+    busy = store.root / "runs" / make_spec(7).run_id
+    (busy / ".record.json.98.tmp").write_text("being written")
+    before = contents(store.root)
+    findings = inspection.inspect(store.root)
+    assert not any(finding.damaged for finding in findings)
+    assert any("trained by process" in finding.found for finding in findings)
+    removed = inspection.repair(store.root, findings)
+    after = contents(store.root)
+    left = {folder / ".record.json.99.tmp", folder / "samples" / ".epoch_0001.png.99.tmp", folder / ".lease.3"}
+    assert before.keys() - after.keys() == left | {gone / "record.json"}
+    assert {path.resolve() for path in left} < {path.resolve() for path in removed}
+    assert not gone.exists()
+
+
+def test_the_command_says_what_is_wrong_and_exits_by_it(store: Store, folder: Path) -> None:
+    asked = ["doctor", "--results", str(store.root), "--json"]
+    sound = CliRunner().invoke(main, asked)
+    assert (sound.exit_code, "nothing is wrong" in sound.output) == (0, True)
+    (folder / "checkpoint.safetensors").write_bytes(b"torn")
+    told = CliRunner().invoke(main, asked)
+    assert told.exit_code == 1
+    assert "damaged and not used" in told.output
+    assert CliRunner().invoke(main, ["doctor", "--repair"]).exit_code == 2
+    assert CliRunner().invoke(main, ["doctor", "--results", str(store.root / "none")]).exit_code == 2
