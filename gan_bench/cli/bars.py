@@ -13,6 +13,14 @@ WIDE = 100
 """From so many columns on there is room for longer bars and for units."""
 
 
+class Name(ProgressColumn):
+    """What a bar is about: the only column that gives way where a terminal is narrow."""
+
+    def render(self, task: Task) -> Text:
+        """Return the task's description, on one line."""
+        return Text(task.description, no_wrap=True, overflow="ellipsis")
+
+
 class Count(ProgressColumn):
     """How much is done of how much; nothing while that is not known."""
 
@@ -59,7 +67,7 @@ def bars(console: Console) -> Progress:
     """
     wide = console.width >= WIDE
     return Progress(
-        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"), markup=False),
+        Name(),
         BarColumn(bar_width=24 if wide else 10),
         Count(wide),
         TextColumn("{task.fields[note]}", style="dim", table_column=Column(no_wrap=True), markup=False),

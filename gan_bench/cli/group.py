@@ -23,6 +23,8 @@ from gan_bench.cli.status import status
 from gan_bench.errors import InputError, RunError
 
 TRACEBACK = "GAN_BENCH_TRACEBACK"
+HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What newer click raises where `gan-bench` is typed alone, to show its help."""
 
 
 class Terminated(BaseException):
@@ -41,9 +43,9 @@ class Commands(click.Group):
                 stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows ? for it
         try:
             return super().invoke(context)
-        except click.exceptions.NoArgsIsHelpError:
-            raise
         except click.UsageError as error:
+            if isinstance(error, HELP):
+                raise
             what = " ".join(error.format_message().split()).rstrip(".")
             _leave(f"{what}; see gan-bench {context.invoked_subcommand or ''} --help".replace("  ", " "), 2)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

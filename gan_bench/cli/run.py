@@ -46,12 +46,22 @@ WORKERS = Whole(1, MOST_WORKERS)
 @click.option("--eval-every", type=COUNT, metavar="N", help="Evaluate every N epochs, too, and keep the best.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option(
-    "--precision", type=click.Choice(["auto", "fp32", "tf32", "bf16"]), default="auto", show_default=True
+    "--precision",
+    type=click.Choice(["auto", "fp32", "tf32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Arithmetic; auto: tf32 on a GPU, else fp32.",
 )
 @click.option("--lanes", default="auto", show_default=True, metavar="N", help="Runs trained as one program.")
 @click.option("--jobs", "-j", type=WORKERS, default=1, show_default=True, metavar="N", help="Worker processes.")
 @click.option("--executor", default="local", show_default=True, help="Where groups of runs are placed.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results/local"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("results/local"),
+    show_default=True,
+    help="Results folder.",
+)
 @click.option(
     "--data-root", type=click.Path(path_type=Path), help="Folder with MNIST/raw/*.gz (or GAN_BENCH_DATA)."
 )
@@ -75,7 +85,12 @@ WORKERS = Whole(1, MOST_WORKERS)
     "--retry-failed/--no-retry-failed", default=True, show_default=True, help="Runs that failed earlier, too."
 )
 @click.option(
-    "--retries", type=int, default=0, show_default=True, metavar="N", help="Of a run that fails, at once."
+    "--retries",
+    type=Whole(0, 100),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of a run that fails, at once.",
 )
 @click.option("--run-timeout", metavar="TIME", help="End a run that takes longer: 90s, 15m, 2h.")
 @click.option(
@@ -196,7 +211,7 @@ def _options(given: Mapping[str, Any]) -> Options:
         fail_fast=given["fail_fast"],
         plugins=given["plugin"],
         checkpoint_every=parsing.parse_seconds(given["checkpoint_every"], "--checkpoint-every"),
-        run_timeout=parsing.parse_seconds(timeout, "--run-timeout") if timeout else None,
+        run_timeout=parsing.parse_seconds(timeout, "--run-timeout") if timeout is not None else None,
         retries=given["retries"],
         retry_failed=given["retry_failed"],
     )

@@ -12,15 +12,28 @@ from gan_bench.errors import InputError
 
 @click.command(short_help="Draw images from a run's generator.")
 @click.argument("run", metavar="RUN")
-@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("results/local"), show_default=True)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("results/local"),
+    show_default=True,
+    help="Results folder.",
+)
 @click.option(
     "--n", "count", type=Whole(1, 10_000), metavar="N", default=64, show_default=True, help="How many images."
 )
 @click.option("--seed", type=Whole(0, 2**31 - 1), metavar="N", default=0, show_default=True, help="Of the noise.")
 @click.option("--class", "label", type=int, help="For models that are conditional on a class.")
-@click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("grid.png"), show_default=True
+    "--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True, help="Which weights."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("grid.png"),
+    show_default=True,
+    help="PNG to write.",
 )
 def sample(run: str, folder: Path, count: int, seed: int, label: int | None, checkpoint: str, out: Path) -> None:
     """Draw images from the generator of RUN: a run id, the beginning of one, or a run's folder."""

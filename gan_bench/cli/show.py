@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @click.command(short_help="One model: layers, shapes, FLOPs, recipe, paper.")
 @click.argument("model", metavar="MODEL")
 @click.option("--image-size", type=click.Choice(["28", "32", "64"]), help="Only where the model leaves it open.")
-@click.option("--channels", type=click.Choice(["1", "3"]), default="1", show_default=True)
+@click.option(
+    "--channels", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Of its images: grey or RGB."
+)
 @click.option(
     "--batch-size", type=Whole(1, 10**6), metavar="N", help="For the FLOPs of a step; the recipe's by default."
 )
