@@ -1,0 +1,58 @@
+"""Which test keeps which promise; those that need no process of their own lie beside what they test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent.parent
+PROMISES = {
+    "bit-exact resume": ["reliability/test_killed_runs.py::test_a_run_killed_at_random_equals_an_undisturbed_one"],
+    "atomic artefacts": [
+        "store/test_kill.py::test_killed_at_any_write_a_run_goes_on",
+        "store/test_checkpoint.py::test_a_damaged_newest_checkpoint_gives_way_to_the_one_before",
+        "store/test_store.py::test_a_damaged_file_is_told_and_the_others_are_read",
+    ],
+    "two processes, one folder": [
+        "reliability/test_shared_folder.py::test_processes_on_one_folder_commit_each_run_once",
+        "reliability/test_shared_folder.py::test_two_commands_share_a_matrix_and_both_end_with_all_of_it",
+        "reliability/test_shared_folder.py::test_a_stopped_owner_is_taken_over_and_fenced_off_when_it_wakes_up",
+    ],
+    "changed code": ["reliability/test_changed_code.py::test_the_record_says_what_changed_on_the_way"],
+    "failures contained": [
+        "reliability/test_failures.py::test_a_run_that_hangs_is_ended_with_its_children_and_the_others_go_on",
+        "reliability/test_failures.py::test_out_of_memory_is_tried_once_more_with_half_the_lanes",
+        "test_pipeline.py::test_a_lane_that_diverges_leaves_its_neighbour_as_it_was",
+        "execution/test_executors.py::test_a_dying_worker_names_its_group_and_the_others_go_on",
+    ],
+    "signals": [
+        "reliability/test_signals.py::test_a_signal_leaves_a_checkpoint_and_nobody",
+        "reliability/test_signals.py::test_a_second_interrupt_ends_at_once_and_harms_nothing",
+    ],
+    "refused writes": [
+        "reliability/test_failures.py::test_a_disk_that_refuses_is_one_clear_line_and_harms_nothing"
+    ],
+    "no code from data": [
+        "reliability/test_no_code_from_data.py::test_nothing_that_is_read_can_be_run",
+        "store/test_store.py::test_a_pickle_in_any_file_does_nothing",
+    ],
+    "names stay inside": [
+        "test_registry.py::test_other_names_are_refused",
+        "test_spec.py::test_even_a_hostile_spec_has_a_safe_run_id",
+        "store/test_store.py::test_links_that_lead_out_are_refused",
+    ],
+    "reports are inert": [
+        "report/test_report_files.py::test_page_is_self_contained",
+        "report/test_report_files.py::test_text_of_a_run_is_only_ever_text",
+        "report/test_report_files.py::test_csv_never_starts_a_text_cell_with_a_formula_sign",
+    ],
+    "doctor": ["store/test_inspection.py::test_repair_removes_what_killed_writers_left_and_only_that"],
+}
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_every_promise_has_its_tests(promise: str) -> None:
+    for node in PROMISES[promise]:
+        file, _, name = node.partition("::")
+        assert f"def {name}(" in (TESTS / file).read_text(), node
