@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gan_bench.record import StoredRun
 
 NARROWEST = 170
+LESS_NEEDED = ("px", "s/epoch", "classes", "IS", "precision", "recall")
+"""Columns of the table of runs that a narrow terminal does without; the report has them all."""
 
 
 def console() -> Console:
@@ -25,23 +27,36 @@ def console() -> Console:
     return plain if plain.is_terminal else Console(highlight=False, emoji=False, width=max(NARROWEST, plain.width))
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -> None:
-    """Print rows with equal keys as a table, numbers to the right; or each as a JSON object on its line."""
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", optional: Sequence[str] = ()
+) -> None:
+    """Print rows with equal keys as a table, numbers to the right; or each as a JSON object on its line.
+
+    Columns named in `optional` are left out, the first of them first, where the terminal is too narrow.
+    """
     if as_json:
         for row in rows:
             print_json(row)
         return
     if not rows:
         return
+    screen, spare = console(), list(optional)
+    keys = list(rows[0])
+    while spare and screen.measure(_table(rows, keys, title)).maximum >= screen.width:
+        keys.remove(spare.pop(0))
+    screen.print(_table(rows, keys, title))
+
+
+def _table(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], title: str) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False
     )
-    for key in rows[0]:
+    for key in keys:
         numeric = all(isinstance(row[key], (int, float)) or row[key] in ("", None) for row in rows)
         table.add_column(key, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
-    console().print(table)
+        table.add_row(*(_text(row[key]) for key in keys))
+    return table
 
 
 def print_json(values: Mapping[str, Any]) -> None:
@@ -100,8 +115,8 @@ def print_runs(runs: Sequence[StoredRun], page: Path) -> None:
     from gan_bench.report.data import report_data
     from gan_bench.report.story import conclusions, warning
 
-    print_rows(run_rows(runs), as_json=False)
-    data = report_data(runs)
+    print_rows(run_rows(runs), as_json=False, optional=LESS_NEEDED)
+    data, screen = report_data(runs), console()
     for line in filter(None, [warning(data), *(conclusions(data, data.protocols[0]) if data.protocols else [])]):
-        console().print(line, soft_wrap=True)
+        screen.print(line, soft_wrap=not screen.is_terminal)
     click.echo(f"\nReport: {page}")

@@ -8,7 +8,9 @@ import pytest
 from cli_words import RUN, SMALL, Typed, json_lines
 from click.testing import Result
 from PIL import Image
+from rich.console import Console
 
+from gan_bench.cli import tables
 from gan_bench.cli.group import main
 from gan_bench.cli.list import KINDS
 from gan_bench.models.model import models
@@ -189,3 +191,17 @@ def test_every_command_has_help_that_fits_80_columns(typed: Typed) -> None:
         assert all(len(line) <= 90 for line in text.splitlines())
         assert all(option.help for option in command.params if option.param_type_name == "option"), name
     assert "..." not in typed("--help").stdout.partition("Commands:")[2]
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"model": "dcgan28-tf", "px": 28, "lr": "4e-4:1e-4", "status": "done", "verdict": "undertrained"}
+    row |= {"FID": 126.91, "IS": 6.017, "precision": 0.5439, "recall": 0.5168, "classes": 10, "s/epoch": 85.48}
+    for columns in (80, 200):
+        monkeypatch.setattr(tables, "console", lambda columns=columns: Console(width=columns))
+        tables.print_rows([row], as_json=False, optional=tables.LESS_NEEDED)
+    text = capsys.readouterr().out.splitlines()
+    shown = [line.split() for line in text if "dcgan28-tf" in line]
+    assert shown[0][:5] == ["dcgan28-tf", "4e-4:1e-4", "done", "undertrained", "126.9"]
+    assert len(shown[1]) == len(row)
