@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from victims import alive, below, command, start, wait_until
+from victims import alive, below, command, started, wait_until
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="POSIX signals"), pytest.mark.slow]
 LONG = ("--models", "vanilla", "--epochs", "100000", "--metrics", "is", "--seeds", "0-1")
@@ -32,16 +32,16 @@ def test_a_signal_leaves_a_checkpoint_and_nobody(
     tmp_path: Path, cache: Path, sent: signal.Signals, jobs: int, code: int
 ) -> None:
     out = tmp_path / "out"
-    process = start(cache, command(out, *LONG, "--jobs", str(jobs), "--checkpoint-every", "1h"))
-    wait_until(lambda: _begun(out, jobs), 90)
-    workers = below(process)
-    since = time.monotonic()
-    os.killpg(process.pid, sent)
-    _, err = process.communicate(timeout=40)
-    assert time.monotonic() - since < 30
-    assert process.returncode == code, err
-    assert "the same command continues" in err
-    assert "Traceback" not in err
+    with started(cache, command(out, *LONG, "--jobs", str(jobs), "--checkpoint-every", "1h")) as process:
+        wait_until(lambda: _begun(out, jobs), 90)
+        workers = below(process)
+        since = time.monotonic()
+        os.killpg(process.pid, sent)
+        _, err = process.communicate(timeout=40)
+        assert time.monotonic() - since < 30
+        assert process.returncode == code, err
+        assert "the same command continues" in err
+        assert "Traceback" not in err
     wait_until(lambda: not alive(workers), 5)
     assert not list(out.glob("runs/*/.lease*"))
     for folder in out.glob("runs/*"):
@@ -61,14 +61,14 @@ def test_a_second_interrupt_ends_at_once_and_harms_nothing(tmp_path: Path, cache
         "    def generator(self, logits):\n        Stuck.calls += 1\n"
         "        if Stuck.calls > 50:\n            time.sleep(600)\n        return super().generator(logits)\n"
     )
-    process = start(cache, command(out, *LONG, "--losses", "stuck", "--plugin", str(plugin)))
-    wait_until(lambda: _begun(out, 1), 90)
-    time.sleep(2)  # now it is stuck in a step, and can't stop between two
-    process.send_signal(signal.SIGINT)
-    time.sleep(1)
-    assert process.poll() is None
-    since = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
-    assert time.monotonic() - since < 5
-    assert process.returncode == 130
+    with started(cache, command(out, *LONG, "--losses", "stuck", "--plugin", str(plugin))) as process:
+        wait_until(lambda: _begun(out, 1), 90)
+        time.sleep(2)  # now it is stuck in a step, and can't stop between two
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        assert process.poll() is None
+        since = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        assert time.monotonic() - since < 5
+        assert process.returncode == 130

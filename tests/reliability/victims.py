@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -32,6 +33,17 @@ def start(cache: Path, arguments: Sequence[str]) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+@contextlib.contextmanager
+def started(cache: Path, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that doesn't outlive its test, whatever becomes of that."""
+    process = start(cache, arguments)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
