@@ -242,7 +242,7 @@ def _check(
     assert options.data_root is not None
     first = specs[0]
     data = pipeline.load_data(first.dataset, options.data_root, options.offline, notify)
-    pipeline.load_evaluator(data, first.evaluation, device, options.cache_dir, options.offline)
+    pipeline.load_evaluator(data, first.evaluation, device, options.cache_dir, options.offline, notify)
     for spec in specs:
         build_model(spec)
         if spec.batch_size > len(data.train):
@@ -283,7 +283,12 @@ def _prepare_evaluation(specs: Sequence[RunSpec], place: object, observer: Obser
     first = specs[0]
     data = pipeline.load_data(first.dataset, place.data_root, place.offline, _notices(observer))
     evaluator = pipeline.load_evaluator(
-        data, first.evaluation, torch.device(place.device), place.cache_dir, place.offline
+        data,
+        first.evaluation,
+        torch.device(place.device),
+        place.cache_dir,
+        place.offline,
+        _notices(observer),
     )
 
     def progress(done: int, total: int) -> None:

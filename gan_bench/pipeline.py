@@ -166,7 +166,8 @@ class GroupRun:
             self._conclude(lane)
 
     def _evaluator(self, plan: Evaluation) -> Evaluator:
-        evaluator = load_evaluator(self.data, plan, self.device, self.place.cache_dir, self.place.offline)
+        place = self.place
+        evaluator = load_evaluator(self.data, plan, self.device, place.cache_dir, place.offline, self._notice)
         evaluator.prepare(lambda done, total: self._tell_evaluation("reference", done, total))
         return evaluator
 
@@ -317,14 +318,22 @@ _evaluators: dict[Any, Evaluator] = {}
 
 
 def load_evaluator(
-    data: ImageData, plan: Evaluation, device: torch.device, cache_dir: Path | None, offline: bool
+    data: ImageData,
+    plan: Evaluation,
+    device: torch.device,
+    cache_dir: Path | None,
+    offline: bool,
+    notify: Callable[[str], None],
 ) -> Evaluator:
-    """Return an evaluator, kept between the groups of one process: extractors are built once."""
+    """Return an evaluator, kept between the groups of one process: extractors are built once.
+
+    `notify`, of the first call, hears of what takes long: a download, a classifier that is trained.
+    """
     key = (data.sha256, plan, str(device), cache_dir, offline)
     if key not in _evaluators:
         _evaluators.clear()
         _evaluators[key] = Evaluator(
-            data, plan, device=device, cache_dir=cache_dir, offline=offline, notify=lambda text: None
+            data, plan, device=device, cache_dir=cache_dir, offline=offline, notify=notify
         )
     return _evaluators[key]
 

@@ -228,3 +228,13 @@ def test_there_is_no_report_without_results(tmp_path: Path) -> None:
         gb.write_report(tmp_path)
     with pytest.raises(gb.InputError, match="no results there"):
         gb.load_results(tmp_path / "nowhere")
+
+
+def test_what_takes_long_is_announced(trial, tmp_path):
+    """A classifier that has to be trained first is told of, before the first step of any run."""
+    heard = []
+    trial(cache_dir=tmp_path / "empty", epochs=1).run(heard.append)
+    kinds = [news.kind for news in heard]
+    said = [news.text for news in heard if news.kind == "notice"]
+    assert any("training extractor synthetic-cnn" in text for text in said), said
+    assert kinds.index("notice") < kinds.index("group")

@@ -17,6 +17,8 @@ CLEAR = 0.97
 """Inception score likewise: blurred images, whose recall is nought as well, get less."""
 REALISTIC = 0.5
 """Precision, as a share of what real images get, from which the images count as looking real."""
+STRANGE = 0.05
+"""Precision, as a share of what real images get, below which, with as little recall, nothing looks real."""
 NEAR_NOISE = 0.75
 """Position of FID on a logarithmic scale, 0 at real images and 1 at noise, beyond which a run is undertrained."""
 
@@ -51,6 +53,8 @@ def judge(scores: Sequence[Score]) -> tuple[Verdict, str]:
         return "collapsed", f"the images look real but are near only {recall.value:.1%} of the real ones"
     if near_noise:
         return "undertrained", nearness
+    if real is not None and real < STRANGE and recall is not None and recall.value < RECALL:
+        return "undertrained", f"{real:.1%} of the images lie near real ones, of what real images would"
     return "ok", " and ".join(filter(None, [classes, nearness]))
 
 

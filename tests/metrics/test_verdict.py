@@ -98,6 +98,14 @@ def test_fid_alone_tells_training_from_noise(real: list[Score]) -> None:
     assert judge(changed(fid, fid=fid[0].noise or 0))[0] == "undertrained"
 
 
+def test_images_unlike_any_real_one_are_not_ok(real: list[Score]) -> None:
+    """Without a count of classes, and with an FID far from noise, precision and recall still tell."""
+    unlike = [s.model_copy(update={"value": 0.0}) for s in real if s.metric in ("precision", "recall")]
+    far_from_noise = [s for s in real if s.metric == "fid"]
+    assert judge([*far_from_noise, *unlike])[0] == "undertrained"
+    assert judge([*far_from_noise, *(s for s in real if s.metric in ("precision", "recall"))])[0] == "ok"
+
+
 def test_modes_alone_tell_collapse(real: list[Score]) -> None:
     modes = only(real, "modes_covered")
     assert judge(modes)[0] == "ok"
