@@ -34,7 +34,8 @@ def test_the_two_commands_stand_alone(command: str) -> None:
 def test_every_command_and_option_in_the_readme_is_there() -> None:
     for name in re.findall(r"gan-bench ([a-z]+)", README):
         assert name in main.commands, f"gan-bench {name}"
-    known = {text for command in main.commands.values() for param in command.params for text in param.opts}
+    params = [param for command in main.commands.values() for param in command.params]
+    known = {text for param in params for text in (*param.opts, *param.secondary_opts)}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known | {"--help"}
 
 

@@ -13,6 +13,7 @@ import click
 
 from gan_bench import interruption
 from gan_bench._version import __version__
+from gan_bench.cli.compare import compare
 from gan_bench.cli.doctor import doctor
 from gan_bench.cli.list import list_
 from gan_bench.cli.report import report
@@ -106,5 +107,5 @@ def main() -> None:
     """
 
 
-for command in (run, report, status, list_, show, sample, doctor):
+for command in (run, report, compare, status, list_, show, sample, doctor):
     main.add_command(command)

@@ -38,7 +38,8 @@ def compare_runs(a: Sequence[StoredRun], b: Sequence[StoredRun], name_a: str, na
     shared = [key for key in sides[0] if key in sides[1]]
     if not shared:
         raise InputError(
-            f"comparing {name_a} with {name_b}: no protocol scored both; score both alike with gan-bench eval"
+            f"comparing {name_a} with {name_b}: no protocol scored both; train both with the same data, "
+            "--extractors and --eval-samples"
         )
     return [_comparison(key, *sides[0][key], *sides[1][key], name_a, name_b) for key in shared]
 

@@ -205,3 +205,27 @@ def test_a_narrow_terminal_gets_fewer_columns_and_whole_words(
     shown = [line.split() for line in text if "dcgan28-tf" in line]
     assert shown[0][:5] == ["dcgan28-tf", "4e-4:1e-4", "done", "undertrained", "126.9"]
     assert len(shown[1]) == len(row)
+
+
+def test_compare_tells_which_is_better_and_how_sure(typed: Typed, first: tuple[Result, Path]) -> None:
+    _, out = first
+    result = typed("compare", "vanilla", "dcgan28", out)
+    assert result.exit_code == 0, result.output
+    assert "vanilla: FID" in result.stdout
+    assert "dcgan28: FID" in result.stdout
+    assert "over 2 trainings, rough" in result.stdout
+    (told,) = json_lines(typed("compare", "vanilla", "dcgan28", out, "--json").stdout)
+    assert told["metric"] == "fid"
+    swapped = json_lines(typed("compare", "dcgan28", "vanilla", out, "--json").stdout)[0]
+    assert told["a"] == swapped["b"]
+    assert told["a"]["mean"] != told["b"]["mean"]
+
+
+def test_compare_refuses_what_is_not_there(typed: Typed, first: tuple[Result, Path]) -> None:
+    _, out = first
+    unknown = typed("compare", "vanila", "dcgan28", out)
+    assert unknown.exit_code == 2
+    assert "did you mean vanilla" in unknown.stderr
+    mixed = typed("compare", out, "vanilla", out)
+    assert mixed.exit_code == 2
+    assert "not repetitions of one training" in mixed.stderr
