@@ -50,13 +50,19 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         print_rows(rows, as_json=True)
         return
     print_rows([{key: value for key, value in row.items() if key != "run"} for row in rows], as_json=False)
-    left = sum(row["TFLOP"] for row in rows if row["state"] == "to do")
-    rate = matmul_rate(plan.device)
     jobs = f", {plan.options.jobs} worker processes" if plan.options.jobs > 1 else ""
     click.echo(
         f"{len(rows)} runs, {len(plan.finished)} finished, in {len(plan.groups)} groups{jobs}; "
-        f"preset {plan.preset}; {plan.specs[0].dataset}; results go to {plan.options.out}\n"
-        f"{left:,.1f} TFLOP are left: at least {left * 1e12 / rate / 60:,.1f} minutes on {plan.device} at the "
+        f"preset {plan.preset}; {plan.specs[0].dataset}; results go to {plan.options.out}"
+    )
+    if plan.groups:
+        click.echo(_cost(sum(row["TFLOP"] for row in rows if row["state"] == "to do"), plan.device))
+
+
+def _cost(left: float, device: torch.device) -> str:
+    rate = matmul_rate(device)
+    return (
+        f"{left:,.1f} TFLOP are left: at least {left * 1e12 / rate / 60:,.1f} minutes on {device} at the "
         f"{rate / 1e9:,.0f} GFLOP/s that its matrix products just reached; training takes a few times that."
     )
 
