@@ -8,34 +8,31 @@ The textbook loop is what small projects have: DataLoader with torchvision trans
 
 from __future__ import annotations
 
-import argparse
+import functools
 import gc
-import json
 import statistics
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
+import timing
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from gan_bench import environment
 from gan_bench.benchmark import Registries
-from gan_bench.data.dataset import datasets, default_root, resized
+from gan_bench.data.dataset import datasets, resized
 from gan_bench.matrix import Matrix
 from gan_bench.models.dropout import Dropout
 from gan_bench.models.model import build_model
 from gan_bench.spec import RunSpec
-from gan_bench.training.clock import synchronise
 from gan_bench.training.flops import step_flops
 from gan_bench.training.state import dropouts
 from gan_bench.training.trainer import Trainer
 
 MATMUL_SIZE = 2048
+PRODUCTS = 6
 
 
 class Pictures(Dataset):  # type: ignore[type-arg]
@@ -138,53 +135,38 @@ def ours(spec: RunSpec, images: Tensor, device: torch.device) -> Stepper:
     return steps
 
 
-def seconds_per_step(steps: Stepper, count: int, device: torch.device) -> float:
-    synchronise(device)
-    start = time.perf_counter()
-    steps(count)
-    synchronise(device)
-    return (time.perf_counter() - start) / count
-
-
-def matmul_flops(device: torch.device) -> float:
-    """Return the FLOP/s of a large fp32 matrix product, the best of a few."""
+def products(device: torch.device) -> Callable[[], None]:
+    """Return work that is nothing but large fp32 matrix products: what the device does at best."""
     a = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=device)
-    best = float("inf")
-    for _ in range(6):
-        synchronise(device)
-        start = time.perf_counter()
-        torch.mm(a, a)
-        synchronise(device)
-        best = min(best, time.perf_counter() - start)
-    return 2 * MATMUL_SIZE**3 / best
+
+    def multiply() -> None:
+        for _ in range(PRODUCTS):
+            torch.mm(a, a)
+
+    return multiply
 
 
-def spread(values: list[float], scale: float = 1.0) -> str:
-    values = [value * scale for value in values]
-    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
-
-
-def measure(spec: RunSpec, images: Tensor, device: torch.device, repeats: int, count: int) -> dict[str, object]:
-    """Time each contestant in turn, again and again, so that a drift of the machine hits all alike."""
+def measure(spec: RunSpec, images: Tensor, device: torch.device, repeats: int, count: int) -> dict[str, Any]:
+    """Return a row: seconds a step of each contestant, `count` steps at a time, and what follows from them."""
     running: dict[str, Stepper] = {
         "ours": ours(spec, images, device),
         "textbook, 0 workers": textbook(spec, images, device, 0),
         "textbook, 2 workers": textbook(spec, images, device, 2),
     }
+    matmul = products(device)
+    matmul()
     for steps in running.values():
-        seconds_per_step(steps, 3, device)
-    times: dict[str, list[float]] = {name: [] for name in running}
-    peaks = []
-    for _ in range(repeats):
-        peaks.append(matmul_flops(device))
-        for name, steps in running.items():
-            times[name].append(seconds_per_step(steps, count, device))
+        steps(3)
+    works: dict[str, timing.Work] = {name: functools.partial(steps, count) for name, steps in running.items()}
+    works["matmul"] = matmul
+    seconds = timing.interleaved(works, device, repeats, warm_up=0)
+    peaks = [PRODUCTS * 2 * MATMUL_SIZE**3 / each for each in seconds.pop("matmul")]
+    times = {name: [each / count for each in all_steps] for name, all_steps in seconds.items()}
     running.clear()
-    gc.collect()
+    works.clear()
+    gc.collect()  # ends the workers of the loaders
     flops = step_flops(spec)
     best = min((name for name in times if name != "ours"), key=lambda name: statistics.median(times[name]))
-    ratios = [slow / fast for slow, fast in zip(times[best], times["ours"], strict=True)]
-    fractions = [flops / seconds / peak for seconds, peak in zip(times["ours"], peaks, strict=True)]
     return {
         "model": spec.model,
         "batch_size": spec.batch_size,
@@ -192,57 +174,39 @@ def measure(spec: RunSpec, images: Tensor, device: torch.device, repeats: int, c
         "seconds": times,
         "matmul_flops": peaks,
         "best_textbook": best,
-        "speedup": ratios,
-        "fraction_of_matmul_peak": fractions,
+        "speedup": timing.ratios(times[best], times["ours"]),
+        "fraction_of_matmul_peak": [flops / each / peak for each, peak in zip(times["ours"], peaks, strict=True)],
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = timing.options(__doc__)
     parser.add_argument("--models", default="vanilla,dcgan28,dcgan28-tf,dcgan32,dcgan64")
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement, about")
-    parser.add_argument("--device", default="auto")
     parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--data-root", type=Path, default=default_root())
-    parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     device = environment.find_device(given.device)
     data = datasets.get(given.dataset).load(given.data_root, offline=True, notify=print)
     matrix = Matrix(models=tuple(given.models.split(",")), dataset=given.dataset, batch_size=given.batch_size)
     rows = []
     for spec in matrix.expand(Registries()):
-        trial = ours(spec, data.train, device)
-        count = max(2, round(given.seconds / seconds_per_step(trial, 2, device)))
+        trial = functools.partial(ours(spec, data.train, device), 2)
+        count = max(2, round(given.seconds / timing.timed(trial, device) * 2))
         rows.append(measure(spec, data.train, device, given.repeats, min(count, 200)))
-        show(rows[-1:])
-    if given.out:
-        about = environment.describe(device)
-        given.out.write_text(json.dumps({"environment": about, "rows": rows}, indent=1) + "\n")
+        show(rows[-1])
+    timing.keep(given.out, device, rows)
 
 
-def show(rows: list[dict[str, object]]) -> None:
-    table = Table(title="ms a step: median (min to max)")
-    names = (
-        "model",
-        "ours",
-        "textbook, 0 workers",
-        "textbook, 2 workers",
-        "speed-up over the best",
-        "% of matmul peak",
-    )
-    for name in names:
-        table.add_column(name)
-    for row in rows:
-        times: dict[str, list[float]] = row["seconds"]  # type: ignore[assignment]
-        table.add_row(
-            str(row["model"]),
-            *(spread(each, 1e3) for each in times.values()),
-            spread(row["speedup"]),  # type: ignore[arg-type]
-            spread(row["fraction_of_matmul_peak"], 100),  # type: ignore[arg-type]
-        )
-    Console(width=150).print(table)
+def show(row: dict[str, Any]) -> None:
+    columns = ["model", *row["seconds"], "speed-up over the best", "% of matmul peak"]
+    cells = [
+        row["model"],
+        *(timing.spread(each, 1e3) for each in row["seconds"].values()),
+        timing.spread(row["speedup"]),
+        timing.spread(row["fraction_of_matmul_peak"], 100),
+    ]
+    timing.show("ms a step: median (min to max)", columns, [cells])
 
 
 if __name__ == "__main__":
