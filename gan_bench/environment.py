@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import platform
 import resource
 import subprocess
@@ -43,13 +45,21 @@ def device_name(device: torch.device) -> str:
     """Return what the maker calls the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
+    return _cpu_says("model name") or platform.processor() or platform.machine()
+
+
+def cpu_vendor() -> str:
+    """Return the processor's maker as Linux calls it (GenuineIntel, AuthenticAMD), or nothing elsewhere."""
+    return _cpu_says("vendor_id")
+
+
+@functools.cache
+def _cpu_says(key: str) -> str:
+    with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
+            if line.startswith(key):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def describe(device: torch.device) -> dict[str, Any]:
@@ -87,8 +97,29 @@ def commit() -> str:
         return ""
 
 
+def keep_freed_memory() -> None:
+    """Let glibc keep what tensors free for the next step, as PyTorch does on a GPU; elsewhere nothing changes.
+
+    By default each large tensor is mapped anew and its pages are cleared by the kernel, step after step: a tenth to a
+    sixth of a DCGAN's step on a CPU. `reset_peak_memory` gives back what is kept.
+    """
+    if hasattr(_c_library(), "mallopt"):
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 64 * 2**20)):
+            _c_library().mallopt(option, value)
+
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+"""glibc's names for what `mallopt` sets (malloc.h)."""
+
+
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 def reset_peak_memory(device: torch.device) -> None:
     """Begin a new measurement of peak memory, on the device and, where the system can, of the process."""
+    if hasattr(_c_library(), "malloc_trim"):
+        _c_library().malloc_trim(0)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):

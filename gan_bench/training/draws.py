@@ -43,14 +43,14 @@ class Drawing:
 
     def _masks(self, lanes: Sequence[Streams], leading: tuple[int, ...]) -> dict[str, Tensor]:
         return {
-            f"{name}.mask": _stack(
-                [
-                    draw_mask(layer.p, (*leading, *layer.features), lane["dropout"], self.compute_dtype)
-                    for lane in lanes
-                ]
-            )
-            for name, layer in self.dropouts
+            f"{name}.mask": self._mask(lanes, layer, leading) for name, layer in self.dropouts
         }
+
+    def _mask(self, lanes: Sequence[Streams], layer: Dropout, leading: tuple[int, ...]) -> Tensor:
+        """Return one layer's mask [lanes, ...leading, ...features]."""
+        return _stack(
+            [draw_mask(layer.p, leading, layer.features, lane["dropout"], self.compute_dtype) for lane in lanes]
+        )
 
 
 def _stack(lanes: Sequence[Tensor]) -> Tensor:

@@ -43,7 +43,7 @@ def step_flops(spec: RunSpec) -> int:
         once = {name: mask[:, 0] for name, mask in masks.items()}
         draws = Draws(torch.empty(1, batch, model.recipe.z_dim), masks, once)
         real = torch.empty(1, batch, shape.channels, shape.size, shape.size, dtype=torch.uint8)
-        step = Step(g, d, losses.get(spec.loss)(), torch.float32)
+        step = Step(g, d, losses.get(spec.loss)(), torch.float32, torch.device("meta"))
         with FlopCounterMode(display=False) as counter:
             step(states[0], states[1], _NoUpdate(), _NoUpdate(), real, draws)
     return int(counter.get_total_flops())

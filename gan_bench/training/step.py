@@ -37,12 +37,12 @@ class Step:
     The generator's half asks the updated D about the same fakes and computes no gradient of D's weights.
     """
 
-    def __init__(self, g: nn.Module, d: nn.Module, loss: Loss, dtype: torch.dtype) -> None:
-        self.g, self.d = Lanes(g), Lanes(d)
+    def __init__(self, g: nn.Module, d: nn.Module, loss: Loss, dtype: torch.dtype, device: torch.device) -> None:
+        self._joint = all(type(layer) in PER_SAMPLE for layer in d.modules())
+        self.g, self.d = Lanes(g, device), Lanes(d, device)
         self.loss = loss
         self.dtype = dtype
         self._keep_g, self._keep_d = batch_norm_names(g), batch_norm_names(d)
-        self._joint = all(isinstance(layer, PER_SAMPLE) for layer in d.modules())
 
     def __call__(
         self, g: NetState, d: NetState, g_adam: Optimiser, d_adam: Optimiser, real: Tensor, draws: Draws

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import torch
 from torch import Tensor
@@ -45,16 +46,22 @@ def draw_noise(kind: str, shape: tuple[int, ...], source: torch.Generator, dtype
     return torch.rand(shape, generator=source, device=source.device, dtype=dtype).mul_(2).sub_(1)
 
 
-def draw_mask(p: float, shape: tuple[int, ...], source: torch.Generator, dtype: torch.dtype) -> Tensor:
-    """Return a dropout mask: 0 with probability p (to 1 in 65,536), else 1 / (1 - p).
+def draw_mask(
+    p: float,
+    leading: tuple[int, ...],
+    features: tuple[int, ...],
+    source: torch.Generator,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Return a dropout mask [*leading, *features]: 0 with probability p (to 1 in 65,536), else 1 / (1 - p).
 
-    Sixteen random bits serve each element: a 64-bit draw fills four, which makes masks cheap on a CPU.
+    Sixteen random bits serve each element: a 64-bit draw fills four, which makes masks cheap on a CPU. The first of
+    the features, an image's channels, is innermost in memory, as in the activations that are multiplied.
     """
-    count = 1
-    for side in shape:
-        count *= side
+    channels, *sides = features
+    count = math.prod((*leading, *features))
     words = torch.empty((count + 3) // 4, dtype=torch.int64, device=source.device)
     words.random_(-(2**63), None, generator=source)
-    bits = words.view(torch.int16)[:count].view(shape)
+    bits = words.view(torch.int16)[:count].view(*leading, *sides, channels)
     kept = bits >= round(p * 65536) - 32768
-    return kept.to(dtype).mul_(1 / (1 - p))
+    return kept.to(dtype).mul_(1 / (1 - p)).movedim(-1, len(leading))

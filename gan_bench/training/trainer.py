@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_bench import environment
 from gan_bench.errors import InputError
 from gan_bench.losses.loss import losses
 from gan_bench.models.model import build_model
@@ -68,6 +69,8 @@ class Trainer:
         self.step = 0
         self.epoch = 0
 
+        if device.type == "cpu":
+            environment.keep_freed_memory()
         precision.set_matmul(first.precision)
         model = build_model(first)
         self.recipe = model.recipe
@@ -80,7 +83,7 @@ class Trainer:
         self._g_adam = Adam(self.g, [spec.lr_g for spec in specs], *betas)
         self._d_adam = Adam(self.d, [spec.lr_d for spec in specs], *betas)
         compute = precision.compute_dtype(first.precision, dtype)
-        self._step = Step(self._g_module, self._d_module, losses.get(first.loss)(), compute)
+        self._step = Step(self._g_module, self._d_module, losses.get(first.loss)(), compute, device)
         self._drawing = Drawing(
             self.recipe.noise,
             (self.batch_size, self.recipe.z_dim),
@@ -187,10 +190,18 @@ class Trainer:
     def generate(self, lane: int, noise: Tensor) -> Tensor:
         """Return uint8 images [n, C, H, W] for noise [n, z_dim], with BatchNorm's running statistics."""
         keep = state.batch_norm_names(self._g_module)
-        params = {name: value[lane] for name, value in self.g.params.items()}
-        buffers = {name: value[lane] for name, value in self.g.buffers.items()}
+        params = {name: value[lane : lane + 1] for name, value in self.g.params.items()}
+        buffers = {name: value[lane : lane + 1] for name, value in self.g.buffers.items()}
         tensors = {**precision.cast(params, keep, self._step.dtype), **buffers}
-        return draw(self._g_module, tensors, noise.to(self._step.dtype))
+        generate = self._step.g
+
+        def images(part: Tensor) -> Tensor:
+            return generate(tensors, part.unsqueeze(0)).squeeze(0)
+
+        self._g_module.eval()
+        drawn = draw(images, noise.to(self._step.dtype))
+        self._g_module.train()
+        return drawn
 
     def sample(self, lane: int, count: int, stream: str) -> Tensor:
         """Return uint8 images [count, C, H, W] from a stream that starts anew: equal calls draw equal noise."""

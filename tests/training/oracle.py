@@ -56,7 +56,7 @@ def textbook(spec: RunSpec, images: Tensor, start: dict[str, dict[str, Tensor]],
 
 def masks_for(d: nn.Module, leading: tuple[int, ...], streams: Streams) -> list[Tensor]:
     layers = [layer for layer in d.modules() if isinstance(layer, Dropout)]
-    return [draw_mask(layer.p, (*leading, *layer.features), streams["dropout"], F64) for layer in layers]
+    return [draw_mask(layer.p, leading, layer.features, streams["dropout"], F64) for layer in layers]
 
 
 def set_masks(d: nn.Module, masks: list[Tensor]) -> None:
