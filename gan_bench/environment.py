@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import os
 import platform
 import resource
 import subprocess
@@ -97,11 +98,26 @@ def commit() -> str:
         return ""
 
 
+def be_deterministic() -> None:
+    """Let this process compute in a fixed order on a GPU, at a price in speed; before the GPU is used.
+
+    Operations that have no such order raise RuntimeError.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+
+
+def is_deterministic() -> bool:
+    """Return whether `be_deterministic` was called."""
+    return torch.are_deterministic_algorithms_enabled()
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep what tensors free for the next step, as PyTorch does on a GPU; elsewhere nothing changes.
 
-    By default each large tensor is mapped anew and its pages are cleared by the kernel, step after step: a tenth to a
-    sixth of a DCGAN's step on a CPU. `reset_peak_memory` gives back what is kept.
+    By default each large tensor is mapped anew and its pages are cleared by the kernel, step after step: a tenth
+    to a sixth of a DCGAN's step on a CPU. `reset_peak_memory` gives back what is kept.
     """
     if hasattr(_c_library(), "mallopt"):
         for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 64 * 2**20)):
@@ -130,6 +146,17 @@ def peak_memory(device: torch.device) -> tuple[int, int]:
     """Return the peak bytes on the device and of the process; on a CPU both are the process's resident size."""
     host = _peak_resident()
     return (torch.cuda.max_memory_allocated(device) if device.type == "cuda" else host), host
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free on the device, or, on a CPU, to processes of this machine."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _peak_resident() -> int:

@@ -42,9 +42,7 @@ class Drawing:
         return Draws(_stack(noise), self._masks(lanes, (2, batch)), self._masks(lanes, (batch,)))
 
     def _masks(self, lanes: Sequence[Streams], leading: tuple[int, ...]) -> dict[str, Tensor]:
-        return {
-            f"{name}.mask": self._mask(lanes, layer, leading) for name, layer in self.dropouts
-        }
+        return {f"{name}.mask": self._mask(lanes, layer, leading) for name, layer in self.dropouts}
 
     def _mask(self, lanes: Sequence[Streams], layer: Dropout, leading: tuple[int, ...]) -> Tensor:
         """Return one layer's mask [lanes, ...leading, ...features]."""

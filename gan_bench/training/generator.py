@@ -50,4 +50,4 @@ def draw_grid(spec: RunSpec, weights: Checkpoint, count: int, seed: int) -> Imag
     source = generator(seed, "sample", torch.device("cpu"))
     noise = draw_noise(model.recipe.noise, (count, model.recipe.z_dim), source, torch.float32)
     module.eval()
-    return grid(draw(lambda part: functional_call(module, tensors, (part,)), noise))  # type: ignore[no-any-return]
+    return grid(draw(lambda part: functional_call(module, tensors, (part,)), noise))

@@ -15,13 +15,13 @@ from gan_bench import environment
 def onednn_wins() -> bool:
     """Return whether oneDNN multiplies fp32 matrices on this CPU faster than `torch.mm`, which leaves them to MKL.
 
-    MKL keeps its widest vector instructions for Intel's processors; on one of AMD's with AVX-512, oneDNN was measured
-    at more than twice its speed (benchmarks/step_time.py shows both peaks). A rule and not a measurement at
-    start: a run that is resumed must compute as it did before.
+    MKL keeps its widest vector instructions for Intel's processors; on one of AMD's with AVX-512, oneDNN was
+    measured at more than twice its speed (benchmarks/step_time.py shows both peaks). A rule and not a measurement
+    at start: a run that is resumed must compute as it did before.
     """
     return (
-        torch.backends.mkl.is_available()
-        and torch.backends.mkldnn.is_available()
+        torch._C.has_mkl
+        and torch._C._has_mkldnn
         and environment.cpu_vendor() not in ("", "GenuineIntel")
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
@@ -30,7 +30,7 @@ def onednn_wins() -> bool:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *, by_onednn: bool) -> Tensor:
     """Return x [lanes, B, in] @ weight [lanes, out, in].T + bias [lanes, out]; only fp32 is oneDNN's."""
     if by_onednn and x.dtype == torch.float32:
-        product: Tensor = OneDNNLinear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+        product: Tensor = OneDNNLinear.apply(x, weight, bias)
         return product
     if x.shape[0] == 1:
         alone = F.linear(x.squeeze(0), weight.squeeze(0), None if bias is None else bias.squeeze(0))
@@ -50,7 +50,7 @@ class OneDNNLinear(Function):
         return _products(x, weight, bias)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Return the gradients of x, weight and bias that are asked for."""
         x, weight = ctx.saved_tensors
@@ -76,7 +76,7 @@ def channels_last(x: Tensor) -> Tensor:
     """Return images [lanes, B, C, H, W] with channels innermost in memory; anything else as it is."""
     if x.dim() != 5:
         return x
-    laid_out: Tensor = ChannelsLast.apply(x)  # type: ignore[no-untyped-call]
+    laid_out: Tensor = ChannelsLast.apply(x)
     return laid_out
 
 
@@ -89,7 +89,7 @@ class ChannelsLast(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """Return x [lanes, B, C, H, W]."""
-        lanes, batch, channels, height, width = x.shape
+        batch, channels, height, width = x.shape[1:]
         if channels > 1:
             return x.movedim(2, 4).contiguous().movedim(4, 2)
         # one channel lies the same in both layouts, and PyTorch goes by the strides: say which is meant

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from gan_bench.training import layers
 
+Forward: TypeAlias = Callable[[dict[str, Tensor], Tensor], Tensor]
+RECOMPILE_LIMIT = 64
+"""Every net, and every use of it, is a program of its own to torch.compile, which by default gives up after 8."""
+
 
 class Lanes:
     """Call a module with stacked parameters and buffers [lanes, ...] on inputs [lanes, B, ...].
 
     A net of the usual layers is given layers with a lane axis (see layers.py); any other is lifted by vmap, and is
-    called as it is for a single lane. Neither way do lanes share anything, so the gradient of the sum of the lanes' losses is
-    every lane's gradient. BatchNorm's running statistics are updated in place in the buffers handed in.
-    `module` holds structure only, and is changed.
+    called as it is for a single lane. Neither way do lanes share anything, so the gradient of the sum of the
+    lanes' losses is every lane's gradient. BatchNorm's running statistics are updated in place in the buffers
+    handed in. `module` holds structure only, and is changed.
     """
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
         self.module = module
         # what is counted on the meta device goes through the layers as their users know them
         self._stacked = device.type != "meta" and layers.stack_(module, device)
-        self._lifted = vmap(self._one, in_dims=(0, 0), randomness="error")
+        self.compile(False)
+
+    def compile(self, on: bool) -> None:
+        """Let torch.compile fuse the layers at the next calls, or no longer."""
+        lifted: Forward = vmap(self._forward, in_dims=(0, 0), randomness="error")
+        if on:
+            torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILE_LIMIT)
+        self._one, self._lifted = (
+            torch.compile(each, dynamic=False) if on else each for each in (self._forward, lifted)
+        )
 
     def __call__(self, tensors: dict[str, Tensor], inputs: Tensor) -> Tensor:
         """Return the outputs [lanes, B, ...]."""
@@ -35,6 +51,6 @@ class Lanes:
             ).unsqueeze(0)
         return self._lifted(tensors, inputs)
 
-    def _one(self, tensors: dict[str, Tensor], inputs: Tensor) -> Tensor:
+    def _forward(self, tensors: dict[str, Tensor], inputs: Tensor) -> Tensor:
         outputs: Tensor = functional_call(self.module, tensors, (inputs,))
         return outputs

@@ -1,7 +1,8 @@
-"""Layers that take a leading lane axis: the field's own, each computed in the way that is fastest on its device.
+"""Layers that take a leading lane axis: the usual ones, each computed in the way that is fastest on its device.
 
-A net of these is called with stacked parameters [lanes, ...] on inputs [lanes, B, ...]; a single run is one lane. What
-they compute is what the layers that they replace compute for each lane; only how differs. The ways of a convolution:
+A net of these is called with stacked parameters [lanes, ...] on inputs [lanes, B, ...]; a single run is one
+lane. They compute what the layers that they replace compute for each lane; only how differs. The ways of a
+convolution:
 
 - one lane: the library's own, with channels innermost ("channels last")
 - `each`: lane after lane in that manner
@@ -46,17 +47,12 @@ def stack_(module: nn.Module, device: torch.device) -> bool:
     return True
 
 
-def is_stacked(module: nn.Module) -> bool:
-    """Return whether `stack_` was possible for a net."""
-    stacked = (*STACKED.values(), nn.Sequential, *ELEMENTWISE)
-    return all(type(layer) in stacked for layer in module.modules())
-
-
 def _known(layer: nn.Module) -> bool:
     if isinstance(layer, nn.modules.batchnorm._BatchNorm):
         return type(layer) in STACKED and layer.momentum is not None and layer.track_running_stats
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        return type(layer) in STACKED and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+        usual = layer.padding_mode == "zeros" and layer.groups == 1 and set(layer.dilation) == {1}
+        return type(layer) in STACKED and usual and not isinstance(layer.padding, str)
     return type(layer) in STACKED or type(layer) in ELEMENTWISE
 
 
@@ -70,12 +66,10 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias, by_onednn=self.by_onednn)
 
 
-class Convolution:
+class Convolution(nn.modules.conv._ConvNd):
     """What the two convolutions over [lanes, B, C, H, W] share."""
 
     way: Way = "each"
-    weight: Tensor
-    bias: Tensor | None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [lanes, B, out, H', W']."""
@@ -135,31 +129,23 @@ class ConvTranspose2d(Convolution, nn.ConvTranspose2d):
         rows = x.movedim(2, 4).reshape(lanes, -1, channels)
         patches = torch.bmm(rows, self.weight.flatten(2)).view(lanes * batch, height * width, -1)
         padding, more = cast(tuple[int, int], self.padding), self.output_padding
-        size = [
+        size = tuple(
             (side - 1) * self.stride[axis] - 2 * padding[axis] + self.kernel_size[axis] + more[axis]
             for axis, side in enumerate((height, width))
-        ]
+        )
         folded = F.fold(patches.transpose(1, 2), size, self.kernel_size, padding=padding, stride=self.stride)
-        images = folded.unflatten(0, (lanes, batch))
+        images = torch.unflatten(folded, 0, (lanes, batch))
         return images if self.bias is None else images + self.bias[:, None, :, None, None]
 
 
-class BatchNorm:
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
     """Each lane's own batch statistics, and its running ones in training [lanes, C]."""
 
     way: Way = "each"
-    training: bool
-    weight: Tensor | None
-    bias: Tensor | None
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-    momentum: float
-    eps: float
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x [lanes, B, C, ...] normalised."""
-        if self.training:
+        if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         tensors = (self.running_mean, self.running_var, self.weight, self.bias)
         if x.shape[0] == 1 or self.way == "each":
@@ -167,7 +153,15 @@ class BatchNorm:
         folded = (None if each is None else each.flatten() for each in tensors)
         return _apart(self._normalise(_side_by_side(x), *folded), x.shape[0])
 
-    def _normalise(self, x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def _normalise(
+        self,
+        x: Tensor,
+        mean: Tensor | None,
+        var: Tensor | None,
+        weight: Tensor | None,
+        bias: Tensor | None,
+    ) -> Tensor:
+        assert self.momentum is not None
         return F.batch_norm(x, mean, var, weight, bias, self.training, self.momentum, self.eps)
 
 
@@ -184,12 +178,13 @@ class Unflatten(nn.Unflatten):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the images."""
-        dim = cast(int, self.dim)
-        return channels_last(x.unflatten(dim + 1 if dim >= 0 else dim, self.unflattened_size))
+        dim = self.dim
+        assert isinstance(dim, int)
+        return channels_last(torch.unflatten(x, dim + 1 if dim >= 0 else dim, self.unflattened_size))
 
 
 class Flatten(nn.Flatten):
-    """The way from images [lanes, B, C, H, W] to vectors [lanes, B, C * H * W], or from [lanes, B, 1] to [lanes, B]."""
+    """From images [lanes, B, C, H, W] to vectors [lanes, B, C * H * W], or from [lanes, B, 1] to [lanes, B]."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the vectors."""
@@ -230,7 +225,7 @@ def _side_by_side(x: Tensor) -> Tensor:
 
 def _apart(x: Tensor, lanes: int) -> Tensor:
     """Return [lanes, B, C, ...] for [B, lanes * C, ...]; a view."""
-    return x.unflatten(1, (lanes, -1)).transpose(0, 1)
+    return torch.unflatten(x, 1, (lanes, -1)).transpose(0, 1)
 
 
 def _baddbmm(bias: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:

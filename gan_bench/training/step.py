@@ -44,6 +44,11 @@ class Step:
         self.dtype = dtype
         self._keep_g, self._keep_d = batch_norm_names(g), batch_norm_names(d)
 
+    def compile(self, on: bool) -> None:
+        """Let torch.compile fuse both networks' layers at the next steps, or no longer."""
+        self.g.compile(on)
+        self.d.compile(on)
+
     def __call__(
         self, g: NetState, d: NetState, g_adam: Optimiser, d_adam: Optimiser, real: Tensor, draws: Draws
     ) -> Tensor:

@@ -55,8 +55,8 @@ def draw_mask(
 ) -> Tensor:
     """Return a dropout mask [*leading, *features]: 0 with probability p (to 1 in 65,536), else 1 / (1 - p).
 
-    Sixteen random bits serve each element: a 64-bit draw fills four, which makes masks cheap on a CPU. The first of
-    the features, an image's channels, is innermost in memory, as in the activations that are multiplied.
+    Sixteen random bits serve each element: a 64-bit draw fills four, which makes masks cheap on a CPU. The first
+    of the features, an image's channels, is innermost in memory, as in the activations that are multiplied.
     """
     channels, *sides = features
     count = math.prod((*leading, *features))

@@ -17,29 +17,31 @@ from gan_bench.losses.loss import losses
 from gan_bench.models.model import build_model
 from gan_bench.record import Checkpoint, EpochRecord
 from gan_bench.spec import RunSpec
-from gan_bench.training import precision, state
+from gan_bench.training import precision, state, ways
 from gan_bench.training.clock import Clock
 from gan_bench.training.draws import Drawing
 from gan_bench.training.generator import draw
 from gan_bench.training.optimiser import Adam
+from gan_bench.training.program import Advance, Graph, agree
 from gan_bench.training.step import MEASURES, Step
 from gan_bench.training.streams import Streams, draw_noise, generator
 
 WARM_UP_STEPS = 2
+TRIAL_STEPS = 20
+COMPILE_PAYS_SECONDS = 600.0
+"""What is left of a training must take this long before a minute is given to a compiler."""
 OnStep: TypeAlias = Callable[[int], None]
 
 
 @dataclass
 class OpenEpoch:
-    """An epoch under way, or paused: every lane's permutation [lanes, N], and the sums of MEASURES [4, lanes]."""
+    """An epoch under way, or paused."""
 
     start: int
     """The step that it began at."""
     count: int
-    order: Tensor
     before: list[Tensor]
-    """Each lane's data stream before it drew the permutation."""
-    sums: Tensor
+    """Each lane's data stream before it drew the epoch's permutation."""
     position: int = 0
     seconds: float = 0.0
 
@@ -94,6 +96,13 @@ class Trainer:
         self._streams = [Streams(seed, device) for seed in seeds]
         self._open: OpenEpoch | None = None
 
+        # what a step reads and writes beside the networks; it stays where it is, so that a step can be captured
+        self._order = torch.zeros(self.lanes, len(images), dtype=torch.int64, device=device)
+        self._cursor = torch.zeros((), dtype=torch.int64, device=device)
+        self._batch = torch.arange(self.batch_size, device=device)
+        self._sums = torch.zeros(len(MEASURES), self.lanes, device=device, dtype=dtype)
+        self._program: Advance = self._advance
+
     @property
     def lanes(self) -> int:
         """How many runs are trained together."""
@@ -114,16 +123,83 @@ class Trainer:
         counts = [sum(value[0].numel() for value in net.params.values()) for net in (self.g, self.d)]
         return counts[0], counts[1]
 
-    def warm_up(self) -> float:
-        """Make a few steps that leave no trace, so that one-time costs stay outside the clock; return seconds."""
-        before = [self.state(lane) for lane in range(self.lanes)]
+    def warm_up(self, notify: Callable[[str], None] = lambda text: None) -> float:
+        """Pay one-time costs before the clock runs, and leave no trace; return their seconds.
+
+        On a GPU, the ways of the lanes' convolutions are chosen here, steps are captured as one graph, and a long
+        training has its layers fused by torch.compile where that is faster. `notify` hears what could not be had.
+        """
         clock = Clock(self.device)
         clock.start()
-        for position in range(WARM_UP_STEPS):
-            self._one_step(self._draw_order(), position % self.steps_per_epoch)
-        for lane, checkpoint in enumerate(before):
-            self.load_state_(lane, checkpoint)
+        self._try_out(self._advance, WARM_UP_STEPS)
+        if self.device.type == "cuda":
+            if self.lanes > 1 and not environment.is_deterministic():
+                self._choose_ways()
+            self._capture(notify)
+            if (self.total_steps - self.step) * self.seconds_per_step(WARM_UP_STEPS) > COMPILE_PAYS_SECONDS:
+                self._compile_if_faster(notify)
         return clock.stop()
+
+    def _choose_ways(self) -> None:
+        for module in (self._g_module, self._d_module):
+            with ways.seen_shapes(module) as shapes:
+                self._try_out(self._advance, 1)
+            ways.choose_(module, ways.time_ways(module, shapes, self._step.dtype, self.device))
+
+    def _capture(self, notify: Callable[[str], None]) -> None:
+        """Run steps as one CUDA graph from now on, if its first ones give what eager steps give."""
+        self._program = self._advance
+        generators = [lane[name] for lane in self._streams for name in ("noise", "dropout")]
+        try:
+            graph = Graph(self._advance, generators, self.device)
+            eager, captured = (self._try_out(each, WARM_UP_STEPS)[0] for each in (self._advance, graph))
+        except RuntimeError as error:
+            notify(
+                f"steps are launched kernel by kernel: no CUDA graph of them could be made ({_first_line(error)})"
+            )
+            return
+        if agree(eager, captured):
+            self._program = graph
+        else:
+            notify("steps are launched kernel by kernel: a CUDA graph of them gave other losses")
+
+    def _compile_if_faster(self, notify: Callable[[str], None]) -> None:
+        plain, seconds = self._program, self.seconds_per_step(TRIAL_STEPS)
+        try:
+            self.compile()
+            self._try_out(self._advance, WARM_UP_STEPS)
+            self._capture(notify)
+            if self.seconds_per_step(TRIAL_STEPS) < seconds:
+                return
+        except Exception as error:  # a compiler may be missing, or fail in ways of its own
+            notify(f"layers are not fused: torch.compile failed ({_first_line(error)})")
+        self._step.compile(False)
+        self._program = plain
+
+    def compile(self) -> None:
+        """Let torch.compile fuse both networks' layers: the next steps are slow, and later ones faster, or not."""
+        self._step.compile(True)
+        self._program = self._advance
+
+    def seconds_per_step(self, steps: int) -> float:
+        """Time so many steps that leave no trace; return seconds a step, of all lanes."""
+        return self._try_out(self._program, steps)[1] / steps
+
+    def _try_out(self, program: Advance, steps: int) -> tuple[Tensor, float]:
+        """Make steps of a fresh epoch that leave no trace; return the sums of MEASURES [4, lanes], and seconds."""
+        before = [self.state(lane) for lane in range(self.lanes)]
+        clock = Clock(self.device)
+        try:
+            self._new_epoch(self.step)
+            clock.start()
+            for step in range(steps):
+                if step % self.steps_per_epoch == 0:
+                    self._cursor.zero_()
+                program()
+            return self._sums.clone(), clock.stop()
+        finally:
+            for lane, checkpoint in enumerate(before):
+                self.load_state_(lane, checkpoint)
 
     def train_epoch(self, on_step: OnStep = lambda step: None) -> list[EpochRecord]:
         """Train to the end of the epoch, or of the run, and return one record a lane; see `train_steps`."""
@@ -140,7 +216,7 @@ class Trainer:
         clock = Clock(self.device)
         clock.start()
         while epoch.position < epoch.count:
-            epoch.sums += self._one_step(epoch.order, epoch.position)
+            self._program()
             epoch.position += 1
             self.step += 1
             on_step(self.step)
@@ -154,7 +230,7 @@ class Trainer:
         assert self.epoch_is_trained
         epoch, self._open = self._open, None
         self.epoch += 1
-        means = (epoch.sums / epoch.count).tolist()
+        means = (self._sums / epoch.count).tolist()
         return [
             EpochRecord(
                 epoch=self.epoch,
@@ -167,25 +243,24 @@ class Trainer:
         ]
 
     def _new_epoch(self, start: int) -> OpenEpoch:
-        return OpenEpoch(
-            start=start,
-            count=min(self.steps_per_epoch, self.total_steps - start),
-            before=[lane["data"].get_state() for lane in self._streams],
-            order=self._draw_order(),
-            sums=torch.zeros(len(MEASURES), self.lanes, device=self.device, dtype=self.dtype),
-        )
+        before = [lane["data"].get_state() for lane in self._streams]
+        for lane in range(self.lanes):
+            self._draw_order_(lane)
+        self._sums.zero_()
+        self._cursor.zero_()
+        return OpenEpoch(start=start, count=min(self.steps_per_epoch, self.total_steps - start), before=before)
 
-    def _draw_order(self) -> Tensor:
-        """Return a permutation of the training set for each lane, [lanes, N]."""
-        return torch.stack([self._permutation(lane) for lane in range(self.lanes)])
+    def _draw_order_(self, lane: int) -> None:
+        """Draw a lane's permutation of the training set."""
+        source = self._streams[lane]["data"]
+        torch.randperm(len(self.images), generator=source, out=self._order[lane])
 
-    def _permutation(self, lane: int) -> Tensor:
-        return torch.randperm(len(self.images), generator=self._streams[lane]["data"], device=self.device)
-
-    def _one_step(self, order: Tensor, position: int) -> Tensor:
-        chosen = order[:, position * self.batch_size : (position + 1) * self.batch_size]
-        real = self.images[chosen]
-        return self._step(self.g, self.d, self._g_adam, self._d_adam, real, self._drawing(self._streams))
+    def _advance(self) -> None:
+        """Make one step: the whole of it on the device, on tensors that stay where they are."""
+        chosen = self._order.index_select(1, self._cursor + self._batch)
+        draws = self._drawing(self._streams)
+        self._sums += self._step(self.g, self.d, self._g_adam, self._d_adam, self.images[chosen], draws)
+        self._cursor += self.batch_size
 
     def generate(self, lane: int, noise: Tensor) -> Tensor:
         """Return uint8 images [n, C, H, W] for noise [n, z_dim], with BatchNorm's running statistics."""
@@ -234,7 +309,7 @@ class Trainer:
         if self._open is not None:
             # what draws the epoch's permutation again takes a thousandth of the permutation's room
             arrays["stream.data"] = self._open.before[lane].numpy().copy()
-            arrays["epoch.sums"] = self._open.sums[:, lane].cpu().numpy().copy()
+            arrays["epoch.sums"] = self._sums[:, lane].cpu().numpy().copy()
             state |= {"position": self._open.position, "epoch_seconds": self._open.seconds}
         return Checkpoint(arrays, state)
 
@@ -260,9 +335,14 @@ class Trainer:
             self._streams[lane].load(_under("stream.", tensors))
         epoch = self._open
         epoch.before[lane] = tensors["stream.data"]
-        epoch.order[lane] = self._permutation(lane)
-        epoch.sums[:, lane] = tensors["epoch.sums"].to(self.device)
+        self._draw_order_(lane)
+        self._sums[:, lane] = tensors["epoch.sums"].to(self.device)
+        self._cursor.fill_(position * self.batch_size)
         epoch.position, epoch.seconds = position, float(checkpoint.state["epoch_seconds"])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
 
 
 def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:

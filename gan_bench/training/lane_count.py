@@ -1,0 +1,80 @@
+"""How many lanes to train together: tried on the device, a moment each."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gan_bench import environment
+from gan_bench.spec import RunSpec
+from gan_bench.training.trainer import Trainer
+
+WORTH = 1.2
+"""Lanes are trained together where that is at least so many times as fast as one after the other."""
+NEAR = 1.05
+"""Of counts that are about as fast, the smallest is taken: it costs the least memory."""
+MOST = 64
+TRIAL_SECONDS = 0.25
+REPEATS = 3
+MEMORY_SHARE = 0.8
+"""Of what is free on the device."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a step of so many lanes takes: seconds a step and lane, and bytes of memory a lane."""
+
+    lanes: int
+    seconds_per_lane: float
+    bytes_per_lane: float
+
+
+def try_lanes(
+    specs: Sequence[RunSpec], images: Tensor, device: torch.device, check: Callable[[], None] = lambda: None
+) -> list[Trial]:
+    """Time steps of 1, 2, 4, ... lanes of runs that differ in seed and rates only, up to all of them.
+
+    Ends early where more lanes gain nothing, or would not fit into the memory that is free. `check` is called
+    between trials, and may raise.
+    """
+    trials: list[Trial] = []
+    for lanes in _counts(len(specs)):
+        if trials and lanes * trials[-1].bytes_per_lane > MEMORY_SHARE * environment.free_memory(device):
+            break
+        check()
+        try:
+            trials.append(_try(specs[:lanes], images, device))
+        except (torch.OutOfMemoryError, MemoryError):
+            break
+        if len(trials) > 1 and trials[-1].seconds_per_lane > min(each.seconds_per_lane for each in trials[:-1]):
+            break
+    return trials
+
+
+def choose(trials: Sequence[Trial]) -> int:
+    """Return the fewest lanes that are about as fast as any, or 1 where none are much faster than single runs."""
+    best = min((each.seconds_per_lane for each in trials), default=0.0)
+    if not trials or trials[0].seconds_per_lane < WORTH * best:
+        return 1
+    return next(each.lanes for each in trials if each.seconds_per_lane <= NEAR * best)
+
+
+def _counts(most: int) -> list[int]:
+    most = min(most, MOST)
+    powers = [2**exponent for exponent in range(most.bit_length()) if 2**exponent < most]
+    return [*powers, most]
+
+
+def _try(specs: Sequence[RunSpec], images: Tensor, device: torch.device) -> Trial:
+    environment.reset_peak_memory(device)
+    before, _ = environment.peak_memory(device)
+    trainer = Trainer(specs, images, device)
+    trainer.warm_up()
+    steps = max(2, round(TRIAL_SECONDS / trainer.seconds_per_step(2)))
+    seconds = statistics.median(trainer.seconds_per_step(steps) for _ in range(REPEATS))
+    used = environment.peak_memory(device)[0] - before
+    return Trial(len(specs), seconds / len(specs), used / len(specs))
