@@ -12,14 +12,18 @@ import torch_fidelity
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gan_bench.data.dataset import ImageData
 from gan_bench.errors import InputError
+from gan_bench.metrics import prc
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.extractors.classifier import ClassifierExtractor
 from gan_bench.metrics.extractors.extractor import Context, Features
 from gan_bench.metrics.extractors.find import find_extractor
-from gan_bench.metrics.fidelity import SEED, kid_subset_size
+from gan_bench.metrics.fidelity import SEED
+from gan_bench.metrics.kid import SUBSETS, subset_size
 from gan_bench.metrics.metric import metrics, resolve_metrics
 
 NAMES = ["fid", "is", "kid", "modes", "prc"]
@@ -85,6 +89,37 @@ def test_fid_equals_torch_fidelity_even_where_covariances_are_nearly_singular(ra
     both = [fid_features_to_statistics(one) for one in (real, fake)]
     expected = fid_statistics_to_metric(*both, verbose=False)["frechet_inception_distance"]
     assert fid(real, fake) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.01, 1.0])
+def test_kid_is_exact_where_torch_fidelity_is_rounded(shift: float) -> None:
+    """Both are the float64 number but for rounding; where little is left of the large means, ours is nearer."""
+    real, fake = (features(600, seed, dim=64).features.relu() * 3 for seed in (0, 1))
+    fake = fake + shift
+    found = metrics.get("kid").against(Features(real, real))(Features(fake, fake))
+
+    def theirs(dtype: torch.dtype) -> dict[str, float]:
+        both, size = (fake.to(dtype), real.to(dtype)), subset_size(600, 600)
+        options = {"kid_subsets": SUBSETS, "kid_subset_size": size, "rng_seed": SEED, "verbose": False}
+        return dict(kid_features_to_metric(*both, **options))
+
+    exact, rounded = theirs(torch.float64), theirs(torch.float32)
+    for part in ("mean", "std"):
+        wanted = exact[f"kernel_inception_distance_{part}"]
+        assert found[f"kid_{part}"] == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+        assert found[f"kid_{part}"] == pytest.approx(rounded[f"kernel_inception_distance_{part}"], abs=1e-4)
+
+
+def test_precision_and_recall_are_torch_fidelity_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Image by image: equal however many are looked at together."""
+    real, fake = features(230, 0, dim=8).features, 1.2 * features(210, 1, dim=8).features + 0.3
+    options = {"prc_neighborhood": 3, "prc_batch_size": 10_000, "save_cpu_ram": False, "verbose": False}
+    expected = prc_features_to_metric(fake, real, **options)
+    assert 0.1 < expected["precision"] < expected["recall"] < 0.97
+    for rows in (64, 500):
+        monkeypatch.setattr(prc, "ROWS", rows)
+        found = metrics.get("prc").against(Features(real, real))(Features(fake, fake))
+        assert found == {name: expected[name] for name in ("precision", "recall")}
 
 
 def test_fid_of_known_gaussians() -> None:
@@ -178,7 +213,7 @@ def test_numbers_are_those_of_torch_fidelity(mnist: ImageData) -> None:
     real, fake = mnist.test[:600], noised(mnist.train[:500], 0.2)
     expected = torch_fidelity.calculate_metrics(
         input1=_Images(fake), input2=_Images(real), feature_extractor="mnist-cnn-here",
-        isc=True, fid=True, kid=True, prc=True, kid_subset_size=kid_subset_size(500, 600), rng_seed=SEED,
+        isc=True, fid=True, kid=True, prc=True, kid_subset_size=subset_size(500, 600), rng_seed=SEED,
         cuda=False, cache=False, verbose=False, batch_size=500, save_cpu_ram=True,
     )  # fmt: skip
     one, other = extractor(fake), extractor(real)
