@@ -173,6 +173,7 @@ def execute(planned: Plan, observer: Observer = lambda news: None) -> list[RunRe
     with interruption.by_signals():
         _prepare_evaluation(left, place, observer)
         Session(store, executor, work, policy, observer).run(planned.groups)
+        interruption.check()  # asked to stop at the very end: whoever asked need not wait for a report
     found = (store.outcome(spec) for spec in planned.specs)
     return [record for record in found if record]
 

@@ -89,7 +89,8 @@ def run_group(group: Group, observer: Observer, *, open_sink: Callable[[], RunSi
     """Train, score and record every run of a group; runs that were interrupted continue from their checkpoints.
 
     Runs that another process trains, or has finished meanwhile, are left to it. What goes wrong in training is
-    recorded as `failed` with its reason. Only RunError (the store can't write) and interrupts come out of here.
+    recorded as `failed` with its reason. Only RunError (the store can't write), a broken pipe (whoever listened is
+    gone) and interrupts come out of here.
     """
     load_plugins(place.plugins)
     sink = open_sink()
@@ -137,7 +138,7 @@ class GroupRun:
         """Train to the end; record a failure of whatever kind for every run that has no outcome by then."""
         try:
             self._run()
-        except RunError:
+        except (RunError, BrokenPipeError, ConnectionResetError):  # the disk's fault, or nobody listens any more
             raise
         except Exception as error:
             reason, log = _reason(error), traceback.format_exc()[-LOG_CHARACTERS:]

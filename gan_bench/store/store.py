@@ -139,7 +139,8 @@ class Store:
     def failed_with(self, spec: RunSpec, reason: str, log: str = "", *, lanes: int = 1) -> RunRecord:
         """Record that a run's process died; a run that already has its outcome keeps it. Returns the outcome.
 
-        `log` is the tail of what the process printed. Raises RunTakenError if another process trains the run.
+        `log` is the tail of what the process printed. Raises RunTakenError if another process trains the run, and
+        RunError if the folder holds another run's spec.
         """
         folder = self._folder(spec)
         known = self.outcome(spec)
@@ -147,6 +148,8 @@ class Store:
             return known
         if not folder.has(SPEC):
             self.begin(spec, {})
+        lease.take(folder.path)  # from the dead process, whose lease goes with this one
+        folder.spec()
         epochs = _readable_epochs(folder)
         record = RunRecord(
             run_id=spec.run_id,
