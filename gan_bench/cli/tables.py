@@ -12,6 +12,7 @@ import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from gan_bench.record import StoredRun
@@ -55,7 +56,7 @@ def _table(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], title: str) -
         numeric = all(isinstance(row[key], (int, float)) or row[key] in ("", None) for row in rows)
         table.add_column(key, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(row[key]) for key in keys))
+        table.add_row(*(Text(_text(row[key])) for key in keys))  # as it is: brackets are no markup
     return table
 
 
@@ -79,7 +80,12 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey instead of showing it: it may come out of anybody's folder."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
 
 
 def run_rows(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
