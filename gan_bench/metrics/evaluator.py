@@ -79,6 +79,11 @@ class Evaluator:
         suited = {name: metric for _, some in self._plan for name, metric in some.items()}
         return [column for metric in suited.values() for column in metric.columns]
 
+    @property
+    def reference(self) -> Tensor:
+        """The real images that generated ones are compared with, uint8 [n_real, C, H, W]."""
+        return self.data.test[_subset(len(self.data.test), self.n_real)]
+
     def prepare(self, progress: Watch | None = None) -> None:
         """Load (or download, or train) the extractors, and score real images and noise, once per protocol."""
         if self._ready is not None:
@@ -141,10 +146,9 @@ class Evaluator:
     def _bench(self, extractor: Extractor, suited: dict[str, Metric], advance: Advance) -> _Bench:
         protocol = self._protocol(extractor)
         key = {**protocol.model_dump(mode="json"), "device": extractor.device.type}
-        subset = _subset(len(self.data.test), self.n_real)
         real = self.cache.features({**key, "n_fake": 0})
         if real is None or len(real) != self.n_real:
-            real = extractor(self._native(self.data.test[subset]), advance)
+            real = extractor(self.reference, advance)
             self.cache.keep_features({**key, "n_fake": 0}, real)
         else:
             advance(self.n_real)

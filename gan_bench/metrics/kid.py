@@ -26,21 +26,21 @@ class Kid(Metric):
 
     def against(self, real: Features) -> Measure:
         """Return the discrepancy from `real`, whose subsets' own part is kept: a third of the arithmetic."""
+        theirs = real.features
 
         @functools.cache
         def pairs(n_fake: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-            device = real.features.device
-            drawn = ((mine.to(device), theirs.to(device)) for mine, theirs in subsets(n_fake, len(real)))
-            return [(mine, theirs, _within(real.features[theirs])) for mine, theirs in drawn]
+            drawn = [(mine.to(theirs.device), rows.to(theirs.device)) for mine, rows in subsets(n_fake, len(real))]
+            room = _room(theirs, drawn[0][1])
+            return [(mine, rows, _within(theirs[rows], room)) for mine, rows in drawn]
 
         def measure(fake: Features) -> Mapping[str, float]:
-            found = torch.stack(
-                [
-                    _within(fake.features[mine]) + own - 2 * _between(fake.features[mine], real.features[theirs])
-                    for mine, theirs, own in pairs(len(fake))
-                ]
-            )
-            return {"kid_mean": float(found.mean()), "kid_std": float(found.std(correction=0))}
+            found, room = [], _room(theirs, pairs(len(fake))[0][1])
+            for mine, rows, own in pairs(len(fake)):
+                images = fake.features[mine]
+                found.append(_within(images, room) + own - 2 * _between(images, theirs[rows], room))
+            spread = torch.stack(found)
+            return {"kid_mean": float(spread.mean()), "kid_std": float(spread.std(correction=0))}
 
         return measure
 
@@ -60,19 +60,24 @@ def subset_size(n_fake: int, n_real: int) -> int:
     return max(2, min(SUBSET_SIZE, n_fake // 2, n_real // 2))
 
 
-def _kernel(one: Tensor, other: Tensor) -> Tensor:
-    """Return (x.y / D + 1)^3 of every pair, [N, M]."""
-    return torch.addmm(one.new_ones(()), one, other.T, alpha=1 / one.shape[1]).pow_(3)
+def _room(features: Tensor, rows: Tensor) -> Tensor:
+    """Return an array for the kernel of a pair of subsets: one for all pairs, since new memory costs a fifth."""
+    return features.new_empty(len(rows), len(rows))
 
 
-def _within(features: Tensor) -> Tensor:
+def _kernel(one: Tensor, other: Tensor, room: Tensor) -> Tensor:
+    """Return (x.y / D + 1)^3 of every pair, [N, N], in `room`."""
+    return torch.addmm(one.new_ones(()), one, other.T, alpha=1 / one.shape[1], out=room).pow_(3)
+
+
+def _within(features: Tensor, room: Tensor) -> Tensor:
     """Return the kernel's mean over pairs of different images, float64."""
-    kernel, n = _kernel(features, features), len(features)
+    kernel, n = _kernel(features, features, room), len(features)
     return (_total(kernel) - kernel.diagonal().sum(dtype=torch.float64)) / (n * (n - 1))
 
 
-def _between(one: Tensor, other: Tensor) -> Tensor:
-    return _total(_kernel(one, other)) / (len(one) * len(other))
+def _between(one: Tensor, other: Tensor, room: Tensor) -> Tensor:
+    return _total(_kernel(one, other, room)) / (len(one) * len(other))
 
 
 def _total(kernel: Tensor) -> Tensor:
