@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gan_bench import interruption
 from gan_bench.errors import InputError
-from gan_bench.matrix import Group, Matrix, group_runs
+from gan_bench.matrix import Group, Matrix, group_runs, one_of_each
 from gan_bench.record import Observer, Progress, RunRecord
 from gan_bench.registry import load_plugins as load_plugins  # the command line asks for it here
 from gan_bench.session import Policy, Session
@@ -57,6 +57,8 @@ class Options:
     """How often a failed run is tried again at once."""
     retry_failed: bool = True
     """Whether runs that failed earlier count as missing, and are tried again."""
+    profile: bool = False
+    """Whether to tell of each model's step where its time goes, and keep a trace; the runs stay the same."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def execute(planned: Plan, observer: Observer = lambda news: None) -> list[RunRe
         planned.dataset_requested,
         tuple(file.resolve() for file in options.plugins),
         options.checkpoint_every,
+        _profiled(planned, notify),
     )
     work = functools.partial(
         pipeline.run_group, open_sink=functools.partial(Store.open, options.out, create=False), place=place
@@ -173,6 +176,7 @@ def execute(planned: Plan, observer: Observer = lambda news: None) -> list[RunRe
     with interruption.by_signals():
         _prepare_evaluation(left, place, observer)
         Session(store, executor, work, policy, observer).run(planned.groups)
+        interruption.check()  # asked to stop at the very end: whoever asked need not wait for a report
     found = (store.outcome(spec) for spec in planned.specs)
     return [record for record in found if record]
 
@@ -237,8 +241,11 @@ def _check(
     from gan_bench import pipeline
     from gan_bench.execution.executor import executors
     from gan_bench.models.model import build_model
+    from gan_bench.training.profile import check_profiler
 
     executors.get(options.executor)
+    if options.profile:
+        check_profiler(device)
     assert options.data_root is not None
     first = specs[0]
     data = pipeline.load_data(first.dataset, options.data_root, options.offline, notify)
@@ -250,6 +257,17 @@ def _check(
                 f"--batch-size {spec.batch_size}: {spec.dataset} has {len(data.train)} training images; "
                 f"choose at most {len(data.train)}"
             )
+
+
+def _profiled(planned: Plan, notify: Callable[[str], None]) -> frozenset[str]:
+    """Return the runs to be profiled, one of each program; say what a user may not expect."""
+    if not planned.options.profile:
+        return frozenset()
+    if not planned.groups:
+        notify("--profile: every run is finished, so that there is no step to profile; --fresh trains anew")
+    elif min(planned.options.jobs, len(planned.groups)) > 1:
+        notify("--profile: several workers share the machine while steps are profiled; --jobs 1 shows them alone")
+    return one_of_each(planned.groups)
 
 
 def _check_times(options: Options) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -160,6 +160,11 @@ class Group:
     def run_ids(self) -> tuple[str, ...]:
         """The lanes' run ids, in order."""
         return tuple(spec.run_id for spec in self.specs)
+
+
+def one_of_each(groups: Sequence[Group]) -> frozenset[str]:
+    """Return the id of the first run of each program: groups that differ in seeds and rates only share one."""
+    return frozenset({group.specs[0].group_key: group.run_ids[0] for group in reversed(groups)}.values())
 
 
 def group_runs(specs: Iterable[RunSpec], lanes: int) -> list[Group]:

@@ -25,6 +25,7 @@ from gan_bench.registry import load_plugins
 from gan_bench.spec import Evaluation, RunSpec
 from gan_bench.training.flops import step_flops
 from gan_bench.training.generator import GRID_SIDE, grid
+from gan_bench.training.profile import profile_steps
 from gan_bench.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Place:
     """Files that register what the runs need; a worker process knows nothing of them otherwise."""
     checkpoint_every: float = CHECKPOINT_EVERY_SECONDS
     """Seconds of training that may be lost at most, long epochs or not."""
+    profiled: frozenset[str] = frozenset()
+    """Ids of the runs whose step is to be profiled before they are trained."""
 
 
 @dataclass
@@ -89,7 +92,8 @@ def run_group(group: Group, observer: Observer, *, open_sink: Callable[[], RunSi
     """Train, score and record every run of a group; runs that were interrupted continue from their checkpoints.
 
     Runs that another process trains, or has finished meanwhile, are left to it. What goes wrong in training is
-    recorded as `failed` with its reason. Only RunError (the store can't write) and interrupts come out of here.
+    recorded as `failed` with its reason. Only RunError (the store can't write), a broken pipe (whoever listened is
+    gone) and interrupts come out of here.
     """
     load_plugins(place.plugins)
     sink = open_sink()
@@ -137,7 +141,7 @@ class GroupRun:
         """Train to the end; record a failure of whatever kind for every run that has no outcome by then."""
         try:
             self._run()
-        except RunError:
+        except (RunError, BrokenPipeError, ConnectionResetError):  # the disk's fault, or nobody listens any more
             raise
         except Exception as error:
             reason, log = _reason(error), traceback.format_exc()[-LOG_CHARACTERS:]
@@ -160,6 +164,8 @@ class GroupRun:
         warm = self.trainer.warm_up()
         for lane in self.lanes:
             lane.warmup_seconds += warm
+        if self.place.profiled.intersection(self.run_ids) and self.trainer.step < self.trainer.total_steps:
+            self._profile()
         while not self.trainer.finished and self._active():
             self._train(first.evaluation)
         for lane in self._active():
@@ -170,6 +176,11 @@ class GroupRun:
         evaluator = load_evaluator(self.data, plan, self.device, place.cache_dir, place.offline, self._notice)
         evaluator.prepare(lambda done, total: self._tell_evaluation("reference", done, total))
         return evaluator
+
+    def _profile(self) -> None:
+        profile, trace = profile_steps(self.trainer)
+        where = self.sink.add_trace(self.specs[0], trace)
+        self._tell("profile", profile=profile, text=str(where))
 
     def _train(self, plan: Evaluation) -> None:
         """Train to the end of an epoch, or to a checkpoint in the middle of it."""

@@ -122,10 +122,34 @@ class Checkpoint:
     state: Mapping[str, Any]
 
 
+class TimeShare(Frozen):
+    """What a kind of work, or one operator or kernel, takes of a step: milliseconds, and calls, a step."""
+
+    name: str
+    work: str
+    milliseconds: float
+    calls: float | None = None
+
+
+class StepProfile(Frozen):
+    """Where the time of a step goes: means over steps that are none of the run's; see `run --profile`."""
+
+    device: str
+    lanes: int
+    steps: int
+    milliseconds: float
+    """A step without the profiler."""
+    profiled_milliseconds: float
+    """A step under the profiler, which is what the parts below are parts of."""
+    work: tuple[TimeShare, ...]
+    operators: tuple[TimeShare, ...]
+    """The longest ones."""
+
+
 class Progress(Frozen):
     """One thing that happened, for whoever watches. Fields that don't apply to its kind keep their defaults."""
 
-    kind: Literal["notice", "group", "step", "epoch", "evaluation", "finished"]
+    kind: Literal["notice", "group", "profile", "step", "epoch", "evaluation", "finished"]
     run_ids: tuple[str, ...] = ()
     text: str = ""
     done: int = 0
@@ -133,6 +157,7 @@ class Progress(Frozen):
     epoch: EpochRecord | None = None
     record: RunRecord | None = None
     scores: tuple[Score, ...] = Field(default=())
+    profile: StepProfile | None = None
 
 
 Observer: TypeAlias = Callable[[Progress], None]
@@ -167,6 +192,9 @@ class RunSink(Protocol):
 
     def add_real_grid(self, spec: RunSpec, grid: Images) -> None:
         """Write samples/real.png: real images laid out as the grids are, uint8 [H, W] or [H, W, 3]."""
+
+    def add_trace(self, spec: RunSpec, trace: bytes) -> Path:
+        """Write trace.json.gz, what the profiler saw of some steps; return where it is."""
 
     def checkpoint(self, spec: RunSpec, checkpoint: Checkpoint) -> None:
         """Replace the run's checkpoint."""

@@ -11,8 +11,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gan_bench.errors import InputError
+from gan_bench.registry import NAME
 
-Scalar: TypeAlias = bool | int | float | str
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+"""What things are registered under; checked here too: specs come out of files, and go into commands and pages."""
+Key = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+"""The name of a recipe's field."""
+Line = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]*$", max_length=200)]
+"""One line of text that can be seen."""
+Scalar: TypeAlias = bool | int | float | Line
 Rates: TypeAlias = tuple[float, float]
 Precision: TypeAlias = Literal["fp32", "tf32", "bf16"]
 
@@ -70,8 +77,8 @@ OWN_OPTIONS = ("loss", "lr_g", "lr_d", "batch_size", "epochs", "steps")
 class Evaluation(Frozen):
     """What is measured of a run: metrics, extractors, how many samples, and how often."""
 
-    metrics: tuple[str, ...] = ("fid", "is", "kid", "prc", "modes")
-    extractors: tuple[str, ...] = ("mnist-cnn",)
+    metrics: tuple[Name, ...] = ("fid", "is", "kid", "prc", "modes")
+    extractors: tuple[Name, ...] = ("mnist-cnn",)
     samples: Samples = 10_000
     every: Count | None = None
     """Evaluate after every so many epochs as well as at the end; None: only at the end."""
@@ -82,9 +89,9 @@ class RunSpec(Frozen):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    model: str
-    loss: str
-    dataset: str
+    model: Name
+    loss: Name
+    dataset: Name
     image_size: Count
     channels: Literal[1, 3]
     seed: Seed
@@ -94,7 +101,7 @@ class RunSpec(Frozen):
     epochs: Count | None = None
     steps: Count | None = None
     precision: Precision = "fp32"
-    settings: dict[str, Scalar]
+    settings: dict[Key, Scalar]
     """The rest of the model's recipe: beta1, beta2, z_dim, noise, width, and what the model adds."""
     evaluation: Evaluation
 
@@ -132,12 +139,12 @@ class RunSpec(Frozen):
 class EvalProtocol(Frozen):
     """All that a score depends on besides the run; scores of different protocols are never compared."""
 
-    dataset: str
+    dataset: Name
     dataset_sha256: str
     reference_split: str
     n_real: Count
     n_fake: Count
-    extractor: str
+    extractor: Name
     extractor_sha256: str
     resize: str
     seed: int

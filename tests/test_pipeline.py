@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from torch import Tensor, nn
@@ -13,9 +15,11 @@ from whole_runs import Trial, assert_equal_runs, interrupt_after, learned
 from gan_bench import pipeline
 from gan_bench.losses.bce import BCE
 from gan_bench.losses.loss import losses
+from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.models.model import models
 from gan_bench.models.vanilla import Vanilla
 from gan_bench.record import Progress
+from gan_bench.training.trainer import Trainer
 
 Make = Callable[..., Trial]
 
@@ -161,6 +165,27 @@ def test_news_come_in_order_and_tell_the_whole_way(trial: Make) -> None:
     assert watched[-1].done == watched[-1].total == 160
     assert news[-1].record is not None
     assert {score.metric for score in news[-1].scores} >= {"fid", "kid_mean", "precision", "modes_covered"}
+
+
+def test_evaluations_are_outside_the_training_clock(trial: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--eval-every` pauses the training: sampling and scoring, however long, are evaluation time alone."""
+    pause = 0.5
+
+    def slowed(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wait_then_go(*args: Any, **options: Any) -> Any:
+            time.sleep(pause)
+            return original(*args, **options)
+
+        return wait_then_go
+
+    monkeypatch.setattr(Trainer, "sample", slowed(Trainer.sample))
+    monkeypatch.setattr(Evaluator, "score", slowed(Evaluator.score))
+    often = trial(eval_every=1, epochs=2)
+    (record,) = often.run()
+    (run,) = often.stored()
+    assert record.eval_seconds >= 2 * 2 * pause
+    assert max(epoch.epoch_seconds for epoch in run.epochs) < pause
+    assert record.train_seconds == pytest.approx(sum(epoch.epoch_seconds for epoch in run.epochs))
 
 
 def test_the_time_of_an_epoch_is_that_of_whole_ones(trial: Make) -> None:

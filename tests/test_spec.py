@@ -14,7 +14,9 @@ from gan_bench.registry import NAME
 from gan_bench.spec import EvalProtocol, Evaluation, Recipe, RunSpec
 
 NAMES = st.from_regex(NAME, fullmatch=True)
-SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+LINES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"]), max_size=200)
+SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | LINES
 RATES = st.floats(1e-9, 9.9)
 SPECS = st.builds(
     RunSpec,
@@ -29,7 +31,7 @@ SPECS = st.builds(
     batch_size=st.integers(1, 4096),
     epochs=st.none() | st.integers(1, 100),
     steps=st.none() | st.integers(1, 10**6),
-    settings=st.dictionaries(st.text(max_size=8), SCALARS, max_size=4),
+    settings=st.dictionaries(KEYS, SCALARS, max_size=4),
     evaluation=st.just(Evaluation()),
 )
 

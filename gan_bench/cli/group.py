@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -68,6 +69,8 @@ class Commands(click.Group):
             if os.environ.get(TRACEBACK):
                 raise
             what = f"{error.filename}: " if error.filename else ""
+            if error.errno == errno.ENAMETOOLONG:
+                _leave(f"{what}this is longer than the system lets a path be; type a shorter one", 2)
             _leave(f"the system refused: {what}{(error.strerror or str(error)).lower()}", 1)
         except Exception as error:
             if os.environ.get(TRACEBACK):

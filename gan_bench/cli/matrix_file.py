@@ -49,6 +49,8 @@ def _parsed(file: Path) -> dict[str, Any]:
 
 def _as_typed(value: object, option: click.Parameter, asked: str) -> object:
     """Write a TOML value as a person would type it; raise InputError for a kind that the option can't be."""
+    if "\0" in str(value):  # nobody can type it
+        raise InputError(f"{asked} = {value!r}: type it without the zero byte")
     if isinstance(option, click.Option) and option.is_flag:
         if not isinstance(value, bool):
             raise InputError(f"{asked} = {value!r}: type true or false")

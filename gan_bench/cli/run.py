@@ -96,6 +96,9 @@ WORKERS = Whole(1, MOST_WORKERS)
 @click.option(
     "--checkpoint-every", default="60s", show_default=True, metavar="TIME", help="What a crash may cost at most."
 )
+@click.option(
+    "--profile", is_flag=True, help="Say where a step's time goes, by steps apart from the run's; keep a trace."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
 def run(**given: Any) -> None:
     """Train, score, time and store models x losses x seeds x learning rates, and report.
@@ -214,4 +217,5 @@ def _options(given: Mapping[str, Any]) -> Options:
         run_timeout=parsing.parse_seconds(timeout, "--run-timeout") if timeout is not None else None,
         retries=given["retries"],
         retry_failed=given["retry_failed"],
+        profile=given["profile"],
     )

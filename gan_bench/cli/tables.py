@@ -12,6 +12,7 @@ import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from gan_bench.record import StoredRun
@@ -55,7 +56,7 @@ def _table(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], title: str) -
         numeric = all(isinstance(row[key], (int, float)) or row[key] in ("", None) for row in rows)
         table.add_column(key, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(row[key]) for key in keys))
+        table.add_row(*(Text(_text(row[key])) for key in keys))  # as it is: brackets are no markup
     return table
 
 

@@ -14,9 +14,10 @@ from rich.progress import TaskID
 from rich.text import Text
 
 from gan_bench.cli.bars import bars, seconds_left
+from gan_bench.cli.profile import print_profile
 from gan_bench.cli.tables import print_json
 from gan_bench.record import Progress as News
-from gan_bench.record import RunRecord, Score
+from gan_bench.record import RunRecord, Score, StepProfile
 from gan_bench.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Watch:
             self._training(news)
         elif news.kind == "epoch":
             self._epoch(news)
+        elif news.kind == "profile" and news.profile is not None:
+            self._profile(news.run_ids, news.profile, news.text)
         elif news.kind == "finished" and news.record is not None:
             self._finished(news.record, news.scores)
 
@@ -132,6 +135,13 @@ class Watch:
             print_json({"event": "epoch", "run_id": run_id, **epoch.model_dump()})
         if not self.console.is_terminal and self._quiet(run_id):
             self._line(f"{self._name((run_id,))}: epoch {epoch.epoch}, step {epoch.step:,}, {note}{self._left()}")
+
+    def _profile(self, run_ids: tuple[str, ...], profile: StepProfile, trace: str) -> None:
+        if self.console.is_terminal:
+            self.bars.stop()  # what goes to stdout knows nothing of bars in its way
+        print_profile(self._name(run_ids), run_ids, profile, trace, self.as_json)
+        if self.console.is_terminal:
+            self.bars.start()
 
     def _left(self) -> str:
         task = next(task for task in self.bars.tasks if task.id == self._matrix)

@@ -43,5 +43,7 @@ class LocalExecutor(Executor):
                 return
             try:
                 work(group, observer)
+            except (BrokenPipeError, ConnectionResetError):  # whoever listened is gone: no fault of the group's
+                raise
             except Exception as error:
                 on_lost(group, reason_of(error), tail(traceback.format_exc()))

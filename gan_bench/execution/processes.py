@@ -18,6 +18,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import psutil
+
 from gan_bench import interruption
 from gan_bench.execution.executor import OnLost, Work
 from gan_bench.execution.reason import reason_of_exit, tail
@@ -29,6 +31,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 PATIENCE_SECONDS = 20.0
 """What a worker gets to leave a checkpoint; less than what this process itself gets after a signal."""
 POLL_SECONDS = 0.2
+LOG_BYTES = 20_000
+"""As much of a log's end as a record may need."""
 
 
 @dataclass
@@ -44,7 +48,10 @@ class _Worker:
     def log_tail(self) -> str:
         """Return the last of what it printed since it was given its group."""
         try:
-            return tail(self.log.read_bytes()[self.log_start :].decode(errors="replace"))
+            start = max(self.log_start, self.log.stat().st_size - LOG_BYTES)  # what hangs may print for hours
+            with self.log.open("rb") as file:
+                file.seek(start)
+                return tail(file.read(LOG_BYTES).decode(errors="replace"))
         except OSError:
             return ""
 
@@ -131,6 +138,7 @@ def _hear(worker: _Worker, observer: Observer, on_lost: OnLost) -> bool:
     try:
         message = worker.pipe.recv()
     except (EOFError, OSError):
+        interruption.check()  # whoever sent this process a signal may have sent it to the worker, too: no failure
         worker.process.join(PATIENCE_SECONDS)
         code = worker.process.exitcode
         told = worker.log_tail()
@@ -176,23 +184,36 @@ def _terminate(workers: Sequence[_Worker]) -> None:
     """End workers whatever they do. All are told first: a second interrupt may come while they are waited for."""
     for worker in workers:
         worker.process.terminate()
+    deadline = time.monotonic() + PATIENCE_SECONDS  # of all together: many that are stuck must not add up
     for worker in workers:
-        worker.process.join(PATIENCE_SECONDS)
+        worker.process.join(max(0.0, deadline - time.monotonic()))
         _kill(worker)
         worker.pipe.close()
         worker.log.unlink(missing_ok=True)
 
 
 def _kill(worker: _Worker) -> None:
-    """End a worker's process group: it outlives the worker where the work has started others."""
+    """End a worker, its process group, which outlives it where the work has started others, and descendants."""
     pid = worker.process.pid
     if pid is None:
         return
+    # asked while it lives: some may have left its group, and later its number may be another's
+    family = _descendants(pid) if worker.process.is_alive() else []
     with contextlib.suppress(OSError, AttributeError):
         os.killpg(pid, signal.SIGKILL)
     if worker.process.is_alive():
         worker.process.kill()
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
     worker.process.join()
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@ import traceback
 from pathlib import Path
 
 TAIL_CHARACTERS = 2000
+LACK_OF_MEMORY = ("out of memory", "can't allocate memory", "MemoryError", "ALLOC_FAILED")
+"""Words of the system, of torch on a GPU and on a CPU, of Python and NumPy, and of CUDA's libraries."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -24,7 +26,7 @@ def tail(text: str) -> str:
 
 def is_lack_of_memory(reason: str) -> bool:
     """Say whether a reason, ours or torch's, speaks of memory: fewer lanes may help."""
-    return any(word in reason for word in ("out of memory", "can't allocate memory", "MemoryError"))
+    return any(word in reason for word in LACK_OF_MEMORY)
 
 
 def reason_of_exit(code: int | None, *, ready: bool) -> str:

@@ -14,7 +14,14 @@ from torch import Tensor
 from gan_bench.data.dataset import ImageData, Notify, resized
 from gan_bench.errors import InputError
 from gan_bench.metrics.cache import ScoreCache
-from gan_bench.metrics.extractors.extractor import Advance, Context, Extractor, ExtractorSource, default_cache
+from gan_bench.metrics.extractors.extractor import (
+    Advance,
+    Context,
+    Extractor,
+    ExtractorSource,
+    default_cache,
+    full_precision,
+)
 from gan_bench.metrics.extractors.find import default_extractor, find_extractor
 from gan_bench.metrics.fidelity import SEED, VERSION
 from gan_bench.metrics.metric import Column, Measure, Metric, metrics, resolve_metrics
@@ -72,6 +79,11 @@ class Evaluator:
         suited = {name: metric for _, some in self._plan for name, metric in some.items()}
         return [column for metric in suited.values() for column in metric.columns]
 
+    @property
+    def reference(self) -> Tensor:
+        """The real images that generated ones are compared with, uint8 [n_real, C, H, W]."""
+        return self.data.test[_subset(len(self.data.test), self.n_real)]
+
     def prepare(self, progress: Watch | None = None) -> None:
         """Load (or download, or train) the extractors, and score real images and noise, once per protocol."""
         if self._ready is not None:
@@ -99,24 +111,23 @@ class Evaluator:
         counter = _counter(progress, len(images) * len(self._ready))
         scores: list[Score] = []
         for bench in self._ready:
-            features = bench.extractor(images, counter)
-            for name, measure in bench.measures.items():
-                values = measure(features)
-                scores += [
-                    Score(
-                        metric=column.name,
-                        title=column.title,
-                        better=column.better,
-                        value=values[column.name],
-                        protocol=bench.protocol,
-                        epoch=epoch,
-                        step=step,
-                        checkpoint=checkpoint,
-                        floor=bench.floor[column.name],
-                        noise=bench.noise[column.name],
-                    )
-                    for column in metrics.get(name).columns
-                ]
+            values = _measured(bench.extractor, bench.measures, images, counter)
+            scores += [
+                Score(
+                    metric=column.name,
+                    title=column.title,
+                    better=column.better,
+                    value=values[column.name],
+                    protocol=bench.protocol,
+                    epoch=epoch,
+                    step=step,
+                    checkpoint=checkpoint,
+                    floor=bench.floor[column.name],
+                    noise=bench.noise[column.name],
+                )
+                for name in bench.measures
+                for column in metrics.get(name).columns
+            ]
         return scores
 
     def _suited(self, source: ExtractorSource, chosen: dict[str, Metric]) -> dict[str, Metric]:
@@ -135,14 +146,15 @@ class Evaluator:
     def _bench(self, extractor: Extractor, suited: dict[str, Metric], advance: Advance) -> _Bench:
         protocol = self._protocol(extractor)
         key = {**protocol.model_dump(mode="json"), "device": extractor.device.type}
-        subset = _subset(len(self.data.test), self.n_real)
         real = self.cache.features({**key, "n_fake": 0})
         if real is None or len(real) != self.n_real:
-            real = extractor(self._native(self.data.test[subset]), advance)
+            real = extractor(self.reference, advance)
             self.cache.keep_features({**key, "n_fake": 0}, real)
         else:
             advance(self.n_real)
-        measures = {name: metric.against(real) for name, metric in suited.items()}
+        real = real.to(extractor.scoring_device)
+        with torch.inference_mode(), full_precision(extractor.device):
+            measures = {name: metric.against(real) for name, metric in suited.items()}
         floor, noise = self._baselines(extractor, measures, suited, key, advance)
         return _Bench(extractor, protocol, measures, floor, noise)
 
@@ -162,10 +174,7 @@ class Evaluator:
             if wanted <= numbers.keys():
                 advance(self.n_fake)
             else:
-                features = extractor(self._native(images()), advance)
-                numbers |= {
-                    name: value for measure in measures.values() for name, value in measure(features).items()
-                }
+                numbers |= _measured(extractor, measures, self._native(images()), advance)
                 self.cache.keep_numbers({**key, "baseline": what}, numbers)
             found.append(numbers)
         return found[0], found[1]
@@ -203,6 +212,15 @@ class Evaluator:
             raise ValueError(f"images are {list(fakes.shape)}: give [{self.n_fake}, {channels}, H, W]")
         if len(fakes) != self.n_fake:
             raise ValueError(f"there are {len(fakes)} images: this protocol scores {self.n_fake}")
+
+
+def _measured(
+    extractor: Extractor, measures: dict[str, Measure], images: Tensor, advance: Advance
+) -> dict[str, float]:
+    """Return every column's number for images of the native size."""
+    features = extractor(images, advance)
+    with torch.inference_mode(), full_precision(extractor.device):
+        return {name: value for measure in measures.values() for name, value in measure(features).items()}
 
 
 def _subset(n: int, k: int) -> Tensor:

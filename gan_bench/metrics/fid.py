@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gan_bench.errors import InputError
 from gan_bench.metrics.extractors.extractor import Features
@@ -30,22 +32,29 @@ class Fid(Metric):
             )
 
     def against(self, real: Features) -> Measure:
-        """Return the distance to `real`, whose covariance's root A is kept.
+        """Return the distance to `real`, whose covariance's root is kept.
 
-        The eigenvalues of S1 S2 are those of A S2 A, which is symmetric: fast, exact and real.
+        With S1 = A A' and S2 = B B', the trace of (S1 S2)^(1/2) is the sum of the singular values of A'B. Roots of
+        the eigenvalues of S1 S2 would do too, but make noise of the rounding of those that are nought.
         """
         mean, covariance = gaussian(real.features)
-        values, vectors = np.linalg.eigh(covariance)
-        root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+        root = _root(covariance)
 
         def measure(fake: Features) -> Mapping[str, float]:
             other_mean, other_covariance = gaussian(fake.features)
-            product = np.linalg.eigvalsh(root @ other_covariance @ root)
+            overlap = np.linalg.svd(root.T @ _root(other_covariance), compute_uv=False).sum()
             shift = (mean - other_mean).astype(np.float64)
             traces = np.trace(covariance) + np.trace(other_covariance)
-            return {"fid": float(shift @ shift + traces - 2 * np.sqrt(product.clip(0)).sum())}
+            return {"fid": float(shift @ shift + traces - 2 * overlap)}
 
         return measure
+
+
+def _root(covariance: NDArray[Any]) -> NDArray[Any]:
+    """Return A with A A' = covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    root: NDArray[Any] = vectors * np.sqrt(values.clip(0))
+    return root
 
 
 metrics.register("fid")(Fid())

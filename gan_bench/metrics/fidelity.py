@@ -18,8 +18,6 @@ try:
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
     from torch_fidelity.metric_fid import fid_features_to_statistics
     from torch_fidelity.metric_isc import isc_features_to_metric
-    from torch_fidelity.metric_kid import kid_features_to_metric
-    from torch_fidelity.metric_prc import prc_features_to_metric
 except (RuntimeError, OSError) as error:  # it imports torchvision, whose compiled part may not fit torch
     raise InputError(torchvision_trouble(error)) from None
 
@@ -27,51 +25,19 @@ SEED = 2048
 """Of every shuffle and subset that a metric draws, and of the subsets of images that are compared."""
 VERSION: str = torch_fidelity.__version__
 INCEPTION_URL: str = URL_INCEPTION_V3
-KID_SUBSETS = 100
-KID_SUBSET_SIZE = 1000
-PRC_NEIGHBOURS = 3
 ISC_SPLITS = 10
 
 
 def gaussian(features: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return mean [D] and covariance [D, D] of features [N, D]."""
-    statistics = fid_features_to_statistics(features)
+    # always numpy, on the CPU: the rounding of its float32 mean is in the sixth digit of everybody's FID
+    statistics = fid_features_to_statistics(features.cpu())
     return statistics["mu"], statistics["sigma"]
 
 
 def inception_score(logits: Tensor) -> Mapping[str, float]:
     """Return inception_score_mean and inception_score_std over 10 splits of logits [N, K]."""
     found: dict[str, float] = isc_features_to_metric(logits, splits=ISC_SPLITS, shuffle=True, rng_seed=SEED)
-    return found
-
-
-def kernel_distance(fake: Tensor, real: Tensor) -> Mapping[str, float]:
-    """Return kernel_inception_distance_mean and _std of features [N, D], over 100 pairs of subsets."""
-    found: dict[str, float] = kid_features_to_metric(
-        fake,
-        real,
-        kid_subsets=KID_SUBSETS,
-        kid_subset_size=kid_subset_size(len(fake), len(real)),
-        kid_kernel="poly",
-        kid_kernel_poly_degree=3,
-        kid_kernel_poly_gamma=None,
-        kid_kernel_poly_coef0=1,
-        rng_seed=SEED,
-        verbose=False,
-    )
-    return found
-
-
-def kid_subset_size(n_fake: int, n_real: int) -> int:
-    """Return how many images a subset has: 1,000, or half of the fewer, so that subsets differ from each other."""
-    return max(2, min(KID_SUBSET_SIZE, n_fake // 2, n_real // 2))
-
-
-def precision_recall(fake: Tensor, real: Tensor) -> Mapping[str, float]:
-    """Return precision and recall of features [N, D], with balls that reach the third neighbour."""
-    found: dict[str, float] = prc_features_to_metric(
-        fake, real, prc_neighborhood=PRC_NEIGHBOURS, prc_batch_size=2500, save_cpu_ram=True, verbose=False
-    )
     return found
 
 

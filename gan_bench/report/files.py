@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
 import pandas as pd
 
-EXECUTED = ("=", "+", "-", "@", "\t", "\r")
-"""First characters that make a spreadsheet take a text cell for a formula."""
+EXECUTED = re.compile(r"""(^|[;\t\n])(?=[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\n])""")
+"""Where a spreadsheet would begin a cell that it takes for a formula: it may take ; or a tab for the separator."""
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -30,8 +31,8 @@ def write_bytes(path: Path, content: bytes) -> Path:
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
-    """Return a frame as UTF-8 CSV; text that a spreadsheet would execute gets a leading apostrophe."""
-    safe = frame.copy()
+    """Return a frame as UTF-8 CSV; text that a spreadsheet would execute gets an apostrophe, in headings too."""
+    safe = frame.rename(columns=_neutral)
     for column in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[column]):
             safe[column] = safe[column].map(_neutral)
@@ -42,5 +43,4 @@ def _neutral(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     # A lone carriage return is not quoted by every CSV writer, and would begin a new row for some readers.
-    text = cell.replace("\r\n", "\n").replace("\r", "\n")
-    return f"'{text}" if cell.startswith(EXECUTED) else text
+    return EXECUTED.sub(r"\g<0>'", cell.replace("\r\n", "\n").replace("\r", "\n"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import TypeAlias
 
@@ -48,13 +49,21 @@ def epoch_grids(run: StoredRun) -> list[tuple[int, Path]]:
 
 
 def read_grid(file: Path, tiles: int, image_size: int) -> Grid | None:
-    """Return the first `tiles` x `tiles` images of a grid, uint8 [H, W, 3]; None where it can't be read."""
+    """Return the first `tiles` x `tiles` images of a grid, uint8 [H, W, 3]; None where it can't be read.
+
+    A link that leads out of the run's folder is not followed: what it shows may be nobody else's business.
+    """
+    if not file.resolve().is_relative_to(file.parent.parent.resolve()):
+        return None
     try:
-        with Image.open(file, formats=["PNG"]) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is less
+            image = Image.open(file, formats=["PNG"])
+        with image:
             if image.width * image.height > MAX_PIXELS:
                 return None
             pixels = np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     edge = min(tiles, TILES) * (image_size + PADDING) + PADDING
     return pixels[:edge, :edge]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_bench.errors import InputError
 from gan_bench.record import StoredRun
 from gan_bench.report.data import report_data
 from gan_bench.report.files import csv_bytes, write_bytes
@@ -32,8 +33,10 @@ class ReportPaths:
 def write_report(runs: Sequence[StoredRun], out: Path) -> ReportPaths:
     """Write every file of the report into `out`, each atomically, equal bytes for equal runs.
 
-    Raises InputError where there is no run. Plots that an earlier report left and this one has no use for go.
+    Raises InputError where there is no run, or a link leads out of the folder that `out` is in. Plots that an
+    earlier report left and this one has no use for go.
     """
+    _check_links(out)
     data = report_data(runs)
     drawn = draw_all(data)
     parquet = io.BytesIO()
@@ -49,6 +52,13 @@ def write_report(runs: Sequence[StoredRun], out: Path) -> ReportPaths:
         markdown=write_bytes(out / "report.md", render_markdown(data, drawn).encode()),
         page=write_bytes(out / "index.html", render_html(data, drawn).encode()),
     )
+
+
+def _check_links(out: Path) -> None:
+    """Refuse to write through a link that came with somebody's results."""
+    for place in (out, out / "plots"):
+        if not place.resolve().is_relative_to(out.parent.resolve()):
+            raise InputError(f"{place}: a link that leads out of the results folder is not followed; remove it")
 
 
 def _write_plots(drawn: Sequence[Drawn], folder: Path) -> list[Path]:

@@ -7,12 +7,16 @@ import errno
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gan_bench.errors import RunError
 
 SUFFIX = ".tmp"
+UNMARKED = 0
+MARKED = re.compile(rf"\..+\.(\d{{1,10}})\.[0-9a-f]{{8}}\{SUFFIX}")
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 CURES = {
     errno.ENOSPC: "free some space and type the same command again; what is finished is kept",
@@ -24,24 +28,38 @@ CURES = {
 }
 
 
+@contextlib.contextmanager
+def private(path: Path, mark: int = UNMARKED) -> Iterator[Path]:
+    """Yield a name beside `path` that carries `mark` and is nobody else's; whatever is left of it is removed.
+
+    Raises RunError when the disk refuses something in the block.
+    """
+    new = path.with_name(f".{path.name}.{mark}.{secrets.token_hex(4)}{SUFFIX}")
+    try:
+        yield new
+    except OSError as error:
+        raise refused(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Make a file that isn't there yet, and flush it to the disk; raises OSError."""
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data` so that a reader, or a killed writer, leaves the old file or the new one.
 
     Raises RunError, and leaves the old file as it was, when the disk refuses.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise refused(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+    with private(path) as new:
+        write_new(new, data)
+        rename(new, path)
 
 
 def create_bytes(path: Path, data: bytes) -> bool:
@@ -49,20 +67,11 @@ def create_bytes(path: Path, data: bytes) -> bool:
 
     By a hard link, which is atomic on network folders, too. Raises RunError when the disk refuses.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        made = _linked(beside, path)
+    with private(path) as new:
+        write_new(new, data)
+        made = _linked(new, path)
         sync_folder(path.parent)
         return made
-    except OSError as error:
-        raise refused(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -71,17 +80,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: object) -> None:
-    """Replace `path` by JSON, atomically; a number that isn't finite becomes null, as JSON has no word for it."""
-    write_text(path, json.dumps(_nulled(values), indent=1, allow_nan=False) + "\n")
+    """Replace `path` by JSON, atomically; see `json_bytes`."""
+    write_bytes(path, json_bytes(values))
 
 
-def move(source: Path, target: Path) -> None:
-    """Rename a file over another in the same folder; raise RunError when the disk refuses."""
-    try:
-        source.replace(target)
-        sync_folder(target.parent)
-    except OSError as error:
-        raise refused(target, error) from error
+def json_bytes(values: object) -> bytes:
+    """Return values as JSON; a number that isn't finite becomes null, as JSON has no word for it."""
+    return (json.dumps(_nulled(values), indent=1, allow_nan=False) + "\n").encode()
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a file over another in the same folder, for good; raises OSError."""
+    source.replace(target)
+    sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -95,10 +106,20 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what writers that were killed left beside their files in `folder`."""
-    for path in folder.glob(f".*{SUFFIX}"):
-        path.unlink(missing_ok=True)
+def left_beside(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield what writers have, or left, beside their files in `folder` and below, with its mark.
+
+    No link is followed. Raises OSError for a folder that can't be read: what is in it must not be missed.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for place, _, names in os.walk(folder, onerror=fail):
+        for name in names:
+            if name.startswith(".") and name.endswith(SUFFIX):
+                match = MARKED.fullmatch(name)
+                yield Path(place, name), int(match[1]) if match else UNMARKED
 
 
 def refused(path: Path, error: OSError) -> RunError:
@@ -108,19 +129,20 @@ def refused(path: Path, error: OSError) -> RunError:
     return RunError(f"could not write {path}: {what}; {cure}")
 
 
-def _linked(beside: Path, path: Path) -> bool:
+def _linked(new: Path, path: Path) -> bool:
     try:
-        os.link(beside, path)
+        os.link(new, path)
     except FileExistsError:
-        return beside.stat().st_nlink == 2  # NFS: an answer was lost, and the link asked for twice
+        with contextlib.suppress(FileNotFoundError):
+            return new.stat().st_nlink == 2  # NFS: an answer was lost, and the link asked for twice
+        return False
+    except FileNotFoundError:
+        return False  # somebody was first, and has cleared ours away
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
         try:
-            with path.open("xb") as file:  # a file system without links has no other means
-                file.write(beside.read_bytes())
-                file.flush()
-                os.fsync(file.fileno())
+            write_new(path, new.read_bytes())  # a file system without links has no other means
         except FileExistsError:
             return False
     return True

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-ATTEMPT = "attempt"
+from gan_bench.store.folder import ATTEMPT
+
 EARLIER = "earlier_attempts"
 FROM_STEP = "from_step"
 PASSED_OVER = {ATTEMPT, EARLIER, FROM_STEP}

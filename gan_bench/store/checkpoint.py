@@ -20,11 +20,14 @@ from safetensors import SafetensorError
 
 from gan_bench.errors import RunError
 from gan_bench.record import Checkpoint
-from gan_bench.store.atomic import move, write_bytes, write_text
+from gan_bench.store import fence, lease
+from gan_bench.store.atomic import private, write_new
 from gan_bench.store.folder import RunFolder
 
 Notify = Callable[[str], None]
 FLOAT = "$float"
+NOTHING = Checkpoint({}, {"discarded": True})
+"""Says that there is no checkpoint; written where one must not be used any more: a removal can't be fenced."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,18 @@ def save(folder: RunFolder, name: str, checkpoint: Checkpoint) -> None:
     """Replace the pair called `name`; the one that was there becomes the previous one."""
     # In C order: safetensors takes the bytes as they lie, and a channels_last weight would come back shuffled.
     arrays = safetensors.numpy.save({key: np.asarray(a, order="C") for key, a in checkpoint.arrays.items()})
-    state = _state_text(checkpoint.state)
+    state = _canonical(_encoded(checkpoint.state))
     head = {"arrays_sha256": _sha256(arrays), "state_sha256": _sha256(state.encode()), "state": json.loads(state)}
-    new_arrays, new_head = folder.file(_arrays(_new(name))), folder.file(_head(_new(name)))
-    try:
-        write_bytes(new_arrays, arrays)
-        write_text(new_head, json.dumps(head, indent=1) + "\n")
-    except RunError:
-        new_arrays.unlink(missing_ok=True)  # on a full disk, give its room back
-        raise
-    if folder.has(_head(name)) and folder.has(_arrays(name)):
-        move(folder.file(_arrays(name)), folder.file(_arrays(_previous(name))))
-        move(folder.file(_head(name)), folder.file(_head(_previous(name))))
-    move(new_arrays, folder.file(_arrays(name)))
-    move(new_head, folder.file(_head(name)))
+    text = json.dumps(head, indent=1) + "\n"
+    head_path, arrays_path = _paths(folder, name)
+    mark = lease.check(folder.path)
+    with private(arrays_path, mark) as new_arrays, private(head_path, mark) as new_head:
+        write_new(new_arrays, arrays)  # first, for it is what may not fit on the disk
+        write_new(new_head, text.encode())
+        if arrays_path.is_file() and head_path.is_file():
+            _copy(folder, _paths(folder, name), _paths(folder, _previous(name)))
+        fence.publish(folder, new_arrays, arrays_path)
+        fence.publish(folder, new_head, head_path)
 
 
 def load(folder: RunFolder, name: str, notify: Notify) -> Checkpoint | None:
@@ -61,33 +62,30 @@ def load(folder: RunFolder, name: str, notify: Notify) -> Checkpoint | None:
 
 
 def restore(folder: RunFolder, name: str, notify: Notify, up_to: int | None = None) -> Checkpoint | None:
-    """Return the newest intact checkpoint of at most `up_to` steps; remove all others, so that none comes back."""
+    """Return the newest intact checkpoint of at most `up_to` steps, having made sure that none but it is found."""
     pair = _newest(folder, name, notify, up_to)
-    if pair:
-        head, arrays = folder.file(_head(name)), folder.file(_arrays(name))
-        # The JSON first: until the arrays follow, the pair is still found by its hash.
-        if pair.head != head:
-            move(pair.head, head)
-        if pair.arrays != arrays:
-            move(pair.arrays, arrays)
-        drop_previous(folder, name)
-    else:
-        remove(folder, name)
-    return pair.checkpoint if pair else None
+    if pair is None:
+        discard(folder, name)
+        return None
+    _copy(folder, (pair.head, pair.arrays), _paths(folder, name))
+    return pair.checkpoint
+
+
+def discard(folder: RunFolder, name: str) -> None:
+    """Make sure that no checkpoint called `name` is found."""
+    if _newest(folder, name, lambda fault: None):
+        save(folder, name, NOTHING)
 
 
 def drop_previous(folder: RunFolder, name: str) -> None:
-    """Remove the spare pair, and what a killed writer left of a new one."""
-    for spare in (_previous(name), _new(name)):
-        folder.file(_head(spare)).unlink(missing_ok=True)
-        folder.file(_arrays(spare)).unlink(missing_ok=True)
+    """Remove the spare pair of a run that is over."""
+    for path in spares(folder, name):
+        path.unlink(missing_ok=True)
 
 
-def remove(folder: RunFolder, name: str) -> None:
-    """Remove the pair called `name` and its spare."""
-    folder.file(_head(name)).unlink(missing_ok=True)
-    folder.file(_arrays(name)).unlink(missing_ok=True)
-    drop_previous(folder, name)
+def spares(folder: RunFolder, name: str) -> list[Path]:
+    """Return the files of the spare pair that are there."""
+    return [path for path in _paths(folder, _previous(name)) if path.is_file()]
 
 
 def _newest(folder: RunFolder, name: str, notify: Notify, up_to: int | None = None) -> _Pair | None:
@@ -99,6 +97,8 @@ def _newest(folder: RunFolder, name: str, notify: Notify, up_to: int | None = No
         except (RunError, OSError, ValueError, RecursionError, SafetensorError) as fault:
             notify(f"{folder.path / head}: damaged and not used: {_short(fault)}")
             continue
+        if pair.checkpoint.state == NOTHING.state:
+            return None
         if up_to is None or int(pair.checkpoint.state.get("step", 0)) <= up_to:
             return pair
     return None
@@ -118,15 +118,18 @@ def _read(folder: RunFolder, head: str, name: str) -> _Pair:
     raise ValueError("its arrays are missing or have changed since they were written")
 
 
+def _copy(folder: RunFolder, sources: tuple[Path, Path], targets: tuple[Path, Path]) -> None:
+    """Make one pair what another is; the JSON first: till its arrays follow, their hash finds them."""
+    for source, target in zip(sources, targets, strict=True):
+        if source != target:
+            fence.copy(folder, source, target)
+
+
 def _candidates(folder: RunFolder, name: str) -> Iterator[tuple[Path, bytes]]:
     for arrays in (_arrays(name), _arrays(_previous(name))):
         if folder.has(arrays):
             path = folder.file(arrays)
             yield path, path.read_bytes()
-
-
-def _state_text(state: Mapping[str, Any]) -> str:
-    return _canonical(_encoded(state))
 
 
 def _canonical(values: object) -> str:
@@ -172,8 +175,8 @@ def _previous(name: str) -> str:
     return f"{name}.previous"
 
 
-def _new(name: str) -> str:
-    return f"{name}.new"
+def _paths(folder: RunFolder, name: str) -> tuple[Path, Path]:
+    return folder.file(_head(name)), folder.file(_arrays(name))
 
 
 def _short(fault: Exception) -> str:

@@ -29,8 +29,10 @@ RECORD = "record.json"
 SAMPLES = "samples"
 PROGRESS_GIF = "progress.gif"
 REAL_PNG = "real.png"
+TRACE = "trace.json.gz"
 CHECKPOINT = "checkpoint"
 BEST = "best"
+ATTEMPT = "attempt"
 EPOCH_COLUMNS = tuple(EpochRecord.model_fields)
 
 
@@ -78,15 +80,29 @@ class RunFolder:
 
     def spec(self) -> RunSpec:
         """Read spec.json; raise RunError if its hash is not the one in the folder's name."""
-        spec = self._model(RunSpec, self._json(SPEC), SPEC)
+        spec = self.any_spec()
         if spec.run_id != self.run_id:
             raise RunError(
                 f"{self.path / SPEC}: describes {spec.run_id}, not the run that the folder is named after"
             )
         return spec
 
+    def any_spec(self) -> RunSpec:
+        """Read spec.json, whichever run it describes."""
+        return self._model(RunSpec, self._json(SPEC), SPEC)
+
     def record(self) -> RunRecord | None:
-        """Read record.json; None if the run has no outcome yet."""
+        """Read record.json; None if the run has no outcome: none yet, or that of an attempt before the last."""
+        record = self.last_record()
+        return record if record and record.attempts >= self.attempt() else None
+
+    def attempt(self) -> int:
+        """Return the number of the attempt that was begun last, by environment.json; 0 where there is none."""
+        number = self.environment().get(ATTEMPT)
+        return number if isinstance(number, int) else 0
+
+    def last_record(self) -> RunRecord | None:
+        """Read record.json, whichever attempt it is of; None if there is none."""
         if not self.has(RECORD):
             return None
         values = self._json(RECORD)

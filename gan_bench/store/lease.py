@@ -2,7 +2,8 @@
 
 `.lease.N` names its holder by host, process and a random token, and the holder touches it every few seconds. To
 take a run over from a dead holder is to create `.lease.N+1`, which only one process can (a hard link is atomic, on
-NFS too). Whoever wakes up with a lower number finds that it is no longer the holder before its next write.
+NFS too), and to remove what lower numbers have prepared for a rename. Whoever wakes up with a lower number finds
+that it is no longer the holder, or nothing left to rename: see `fence`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gan_bench.errors import RunTakenError
-from gan_bench.store.atomic import create_bytes, refused
+from gan_bench.errors import RunError, RunTakenError
+from gan_bench.store.atomic import create_bytes, left_beside, refused
 from gan_bench.store.host import host_id, process_started
 
 NAME = re.compile(r"\.lease\.(\d{1,9})")
@@ -75,32 +76,34 @@ def take(folder: Path) -> None:
         if highest is None or highest.path != path:
             path.unlink(missing_ok=True)  # judged by what was long gone: somebody is further on
             raise _taken(folder)
+        try:
+            _disarm(folder, number)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise refused(folder, error) from error
         _held[folder] = (path, token)
         _watched.pop(folder, None)
-        for lower in _files(folder)[:-1]:
-            lower.unlink(missing_ok=True)
         _start_heart()
 
 
 def give_back(folder: Path) -> None:
     """Let others have the lease; nothing happens if this process does not hold it."""
     with _guard:
-        path, _ = _held.pop(folder, (None, ""))
-        if path is not None:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+        held = _held.pop(folder, None)
+        if held is not None:
+            with contextlib.suppress(OSError, RunError):
+                current = read(folder)
+                if current is not None and _is_of(current, held):  # the number may be somebody else's by now
+                    current.path.unlink(missing_ok=True)
 
 
-def check(folder: Path) -> None:
-    """Raise RunTakenError if another process holds the lease: to be asked before every write."""
+def check(folder: Path) -> int:
+    """Return the number of the lease that this process holds; RunTakenError if another process has it now."""
     with _guard:
-        held = _held.get(folder)
-        current = read(folder)
-        if held is None:
-            if current is not None and not _is_dead(folder, current):
-                raise _taken(folder)
-        elif current is None or current.holder is None or current.holder.token != held[1]:
+        held, current = _held.get(folder), read(folder)
+        if held is None or current is None or not _is_of(current, held):
             raise RunTakenError(f"{folder.name}: another process has taken this run over; it is left to that one")
+        return current.number
 
 
 def is_held(folder: Path) -> bool:
@@ -114,8 +117,12 @@ def is_held(folder: Path) -> bool:
 
 
 def is_provably_dead(lease: Lease) -> bool:
-    """Say whether the holder is a process of this very machine that is gone."""
-    return lease.holder is not None and _is_here(lease.holder) and not _lives(lease.holder)
+    """Say whether the holder is a process of this very machine that is gone, or this one, which gave it back."""
+    holder = lease.holder
+    if holder is None or not _is_here(holder):
+        return False
+    mine = holder.pid == os.getpid() and all(holder.token != token for _, token in _held.values())
+    return mine or not _lives(holder)
 
 
 def read(folder: Path) -> Lease | None:
@@ -134,12 +141,13 @@ def read(folder: Path) -> Lease | None:
 
 def _files(folder: Path) -> list[Path]:
     try:
-        found = [path for path in folder.iterdir() if NAME.fullmatch(path.name)]
+        with os.scandir(folder) as entries:  # files only: nothing that a hostile folder holds is waited for
+            names = [each.name for each in entries if NAME.fullmatch(each.name) and each.is_file()]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise refused(folder, error) from error
-    return sorted(found, key=_number)
+    return sorted((folder / name for name in names), key=_number)
 
 
 def _number(path: Path) -> int:
@@ -155,6 +163,19 @@ def _parsed(text: bytes) -> Holder | None:
         return None
 
 
+def _disarm(folder: Path, number: int) -> None:
+    """Remove what holders of lower numbers could still rename, and their leases; raises OSError.
+
+    Not what is of this number or above: had this process slept since it took the lease, that is its successor's.
+    """
+    for path, mark in left_beside(folder):
+        if mark < number:
+            path.unlink(missing_ok=True)
+    for path in _files(folder):
+        if _number(path) < number:
+            path.unlink(missing_ok=True)
+
+
 def _is_dead(folder: Path, lease: Lease) -> bool:
     """Say whether a lease may be taken over: its process is gone, or its heart was watched long enough."""
     if is_provably_dead(lease):
@@ -165,6 +186,10 @@ def _is_dead(folder: Path, lease: Lease) -> bool:
         _watched[folder] = (lease.path, lease.beat, now)
         return False
     return now - since >= STALE_SECONDS
+
+
+def _is_of(lease: Lease, held: tuple[Path, str]) -> bool:
+    return lease.holder is not None and (lease.path, lease.holder.token) == held
 
 
 def _is_here(holder: Holder) -> bool:

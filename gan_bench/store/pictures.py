@@ -41,6 +41,16 @@ def gif(grids: Sequence[Path]) -> bytes:
     return out.getvalue()
 
 
+def is_sound(path: Path) -> bool:
+    """Say whether a PNG's own check sums hold."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.verify()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+    return True
+
+
 def _open(path: Path) -> Image.Image:
     with Image.open(path, formats=["PNG"]) as image:
         return image.convert("L" if image.mode == "L" else "RGB")

@@ -1,42 +1,49 @@
-"""The store: a results folder, which takes what the pipeline reports and gives back what the report needs."""
+"""The store: a results folder that takes what the pipeline reports, each run of it from one process at a time."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_bench.errors import InputError, RunError, RunTakenError
-from gan_bench.record import Checkpoint, EpochRecord, RunRecord, Score, StoredRun, Which
-from gan_bench.registry import NAME
+from gan_bench.errors import RunError, RunTakenError
+from gan_bench.record import Checkpoint, EpochRecord, RunRecord, Score
 from gan_bench.spec import RunSpec
 from gan_bench.store import checkpoint as pairs
-from gan_bench.store import history, lease, root_folder
-from gan_bench.store.atomic import refused, sweep, write_bytes, write_json
-from gan_bench.store.attempts import ATTEMPT, caveat, joined
-from gan_bench.store.folder import BEST, CHECKPOINT, ENVIRONMENT, PROGRESS_GIF, REAL_PNG, RECORD, SPEC, RunFolder
+from gan_bench.store import fence, history, lease, root_folder, sums
+from gan_bench.store.atomic import json_bytes, refused, write_json
+from gan_bench.store.attempts import caveat, joined
+from gan_bench.store.folder import (
+    BEST,
+    CHECKPOINT,
+    ENVIRONMENT,
+    PROGRESS_GIF,
+    REAL_PNG,
+    RECORD,
+    SPEC,
+    TRACE,
+    RunFolder,
+)
 from gan_bench.store.pictures import gif, png
+from gan_bench.store.reader import FINISHED, Reader
 
 if TYPE_CHECKING:
     from gan_bench.record import Images
 
-FINISHED = ("done", "diverged")
+HISTORY = "history"
 _log = logging.getLogger(__name__)
 
 
-class Store:
+class Store(Reader):
     """A results folder, open; implements `gan_bench.record.RunSink`.
 
-    What is damaged is told to `notify` in one line and passed over. Writes raise RunError when the disk refuses.
+    Whatever is written to a run needs its lease, and takes it where this process has none: RunTakenError if
+    another process has it. Writes raise RunError when the disk refuses.
     """
-
-    def __init__(self, root: Path, notify: Callable[[str], None] = _log.warning) -> None:
-        self.root = root
-        self.notify = notify
-        self._runs = (root / root_folder.RUNS).resolve()
 
     @classmethod
     def open(cls, root: Path, *, create: bool, notify: Callable[[str], None] = _log.warning) -> Store:
@@ -48,67 +55,6 @@ class Store:
         root_folder.check(root, create=create)
         return cls(root, notify)
 
-    # What there is
-
-    def outcome(self, spec: RunSpec) -> RunRecord | None:
-        """Return the record of a run, whatever its status; None if it has none that can be read."""
-        try:
-            folder = self._folder(spec)
-            record = folder.record()
-            return record if record and folder.spec() == spec else None
-        except RunError as fault:
-            self.notify(str(fault))
-            return None
-
-    def is_finished(self, spec: RunSpec) -> bool:
-        """Say whether the run is done or diverged; a failed run isn't: it has no result and is tried again."""
-        record = self.outcome(spec)
-        return record is not None and record.status in FINISHED
-
-    def is_running(self, spec: RunSpec) -> bool:
-        """Say whether some process is training the run at this moment."""
-        return lease.is_held(self._folder(spec).path)
-
-    def runs(self) -> list[StoredRun]:
-        """Return every run that has an outcome, by run id; a folder that can't be read is told and passed over."""
-        found: list[StoredRun] = []
-        for run_id in self._run_ids():
-            try:
-                run = RunFolder(self._runs, run_id).stored_run()
-            except RunError as fault:
-                self.notify(f"{fault}; this run is left out (train it anew with --fresh)")
-                continue
-            if run:
-                found.append(run)
-        return found
-
-    def unfinished(self) -> list[RunSpec]:
-        """Return the specs of the runs that were begun and have no outcome yet, by run id."""
-        found: list[RunSpec] = []
-        for run_id in self._run_ids():
-            try:
-                folder = RunFolder(self._runs, run_id)
-                if folder.has(SPEC) and not folder.has(RECORD):
-                    found.append(folder.spec())
-            except RunError as fault:
-                self.notify(str(fault))
-        return found
-
-    def find(self, text: str) -> StoredRun:
-        """Return the one run whose id, or whose hash, begins with `text`; raise InputError for none or several."""
-        run_id = root_folder.match(self.root, list(self._run_ids()), text)
-        try:
-            run = RunFolder(self._runs, run_id).stored_run()
-        except RunError as fault:
-            raise InputError(f"run {run_id} can't be read: {fault}; train it anew with --fresh") from fault
-        if run is None:
-            raise InputError(f"run {run_id} has no result yet: finish it with the command that began it")
-        return run
-
-    def weights(self, spec: RunSpec, which: Which = "last") -> Checkpoint | None:
-        """Return a run's last or best checkpoint to draw from, or None; nothing is changed."""
-        return pairs.load(self._folder(spec), CHECKPOINT if which == "last" else BEST, self.notify)
-
     # What is done to a run as a whole
 
     def expect(self, specs: Sequence[RunSpec]) -> None:
@@ -117,7 +63,11 @@ class Store:
             folder = self._folder(spec)
             if not folder.has(SPEC):
                 _make_folder(folder.path)
-                write_json(folder.file(SPEC), spec.model_dump(mode="json"))
+                try:
+                    write_json(folder.file(SPEC), spec.model_dump(mode="json"))
+                except RunError as error:
+                    if not isinstance(error.__cause__, FileNotFoundError):
+                        raise  # else: cleared away by who has just begun to train it, and writes the same
 
     def forget(self, spec: RunSpec) -> None:
         """Remove a run's folder, for good."""
@@ -139,7 +89,8 @@ class Store:
     def failed_with(self, spec: RunSpec, reason: str, log: str = "", *, lanes: int = 1) -> RunRecord:
         """Record that a run's process died; a run that already has its outcome keeps it. Returns the outcome.
 
-        `log` is the tail of what the process printed. Raises RunTakenError if another process trains the run.
+        `log` is the tail of what the process printed. Raises RunTakenError if another process trains the run, and
+        RunError if the folder holds another run's spec.
         """
         folder = self._folder(spec)
         known = self.outcome(spec)
@@ -147,6 +98,7 @@ class Store:
             return known
         if not folder.has(SPEC):
             self.begin(spec, {})
+        self._mine(spec).spec()  # from the dead process, whose lease goes with this one
         epochs = _readable_epochs(folder)
         record = RunRecord(
             run_id=spec.run_id,
@@ -187,47 +139,42 @@ class Store:
     def resume(self, spec: RunSpec) -> Checkpoint | None:
         """Return the newest intact checkpoint of a run that isn't finished, or None for a start from nothing.
 
-        Whatever was recorded after the checkpoint's `step` is dropped, the best weights too, so that a run goes
-        on as if it had never gone further.
+        Epochs and scores become what they were at the checkpoint, and the best weights are none of a later step,
+        so that a run goes on as if it had never gone further. Pictures are drawn again.
         """
-        folder = self._folder(spec)
-        if not folder.path.is_dir() or self.is_finished(spec):
+        if not self._folder(spec).path.is_dir() or self.is_finished(spec):
             return None
-        lease.take(folder.path)
-        sweep(folder.path)
-        sweep(folder.samples)
+        folder = self._mine(spec)
         found = pairs.restore(folder, CHECKPOINT, self.notify)
-        if found:
-            step, epoch = int(found.state.get("step", 0)), int(found.state.get("epoch", 0))
-            try:
-                history.cut(folder, step, epoch)
-                pairs.restore(folder, BEST, self.notify, up_to=step)
-                return found
-            except RunError as fault:
-                self.notify(f"{fault}; {spec.run_id} starts over")
-        history.clear(folder)
-        pairs.remove(folder, CHECKPOINT)
-        pairs.remove(folder, BEST)
-        return None
+        kept = history.parsed(found.state.get(HISTORY)) if found else None
+        if found is None or kept is None:
+            history.clear(folder)
+            pairs.discard(folder, CHECKPOINT)
+            pairs.discard(folder, BEST)
+            return None
+        history.restore(folder, kept, self.notify)
+        state = {name: value for name, value in found.state.items() if name != HISTORY}
+        pairs.restore(folder, BEST, self.notify, up_to=int(state.get("step", 0)))
+        return Checkpoint(found.arrays, state)
 
     def begin(self, spec: RunSpec, environment: Mapping[str, Any]) -> int:
         """Make the run's folder, with spec.json and environment.json; return the attempt's number, from 1.
 
         Raises RunError if the run is finished, if another process is training it, or if the folder holds
-        another run's spec. A failed attempt's record is removed.
+        another run's spec. The record of an earlier attempt, a failed one, doesn't count any more.
         """
         if self.is_finished(spec):
             raise RunError(f"{spec.run_id}: it is finished; --fresh trains it anew")
-        folder = self._folder(spec)
-        _make_folder(folder.samples)
-        lease.take(folder.path)
-        if folder.has(SPEC) and folder.spec() != spec:
+        _make_folder(self._folder(spec).samples)
+        folder = self._mine(spec)
+        found = self._readable_spec(folder)
+        if found is not None and found != spec:
             raise RunError(f"{folder.path}: holds another run's spec; remove that folder")
         attempt = _attempts(folder) + 1
-        if not folder.has(SPEC):
-            write_json(folder.file(SPEC), spec.model_dump(mode="json"))
-        write_json(folder.file(ENVIRONMENT), joined(_readable_environment(folder), environment, attempt))
-        folder.file(RECORD).unlink(missing_ok=True)
+        if found is None:
+            fence.write_json(folder, folder.file(SPEC), spec.model_dump(mode="json"))
+        about = joined(_readable_environment(folder), environment, attempt)
+        fence.write_json(folder, folder.file(ENVIRONMENT), about)
         return attempt
 
     def add_epoch(self, spec: RunSpec, epoch: EpochRecord) -> None:
@@ -240,51 +187,70 @@ class Store:
 
     def add_grid(self, spec: RunSpec, epoch: int, grid: Images) -> None:
         """Write samples/epoch_NNNN.png from uint8 [H, W] or [H, W, 3]."""
-        write_bytes(self._mine(spec).grid(epoch), png(grid))
+        folder = self._mine(spec)
+        fence.write_bytes(folder, folder.grid(epoch), png(grid))
 
     def add_real_grid(self, spec: RunSpec, grid: Images) -> None:
         """Write samples/real.png from uint8 [H, W] or [H, W, 3]."""
-        write_bytes(self._mine(spec).samples / REAL_PNG, png(grid))
+        folder = self._mine(spec)
+        fence.write_bytes(folder, folder.samples / REAL_PNG, png(grid))
+
+    def add_trace(self, spec: RunSpec, trace: bytes) -> Path:
+        """Write trace.json.gz, which nothing here reads again; return where it is."""
+        folder = self._mine(spec)
+        path = folder.file(TRACE)
+        fence.write_bytes(folder, path, trace)
+        return path
 
     def checkpoint(self, spec: RunSpec, checkpoint: Checkpoint) -> None:
         """Replace the run's checkpoint, after all that belongs to its step; the one before stays as a spare."""
-        pairs.save(self._mine(spec), CHECKPOINT, checkpoint)
+        folder = self._mine(spec)
+        state = {**checkpoint.state, HISTORY: history.so_far(folder)}
+        pairs.save(folder, CHECKPOINT, Checkpoint(checkpoint.arrays, state))
 
     def keep_best(self, spec: RunSpec, checkpoint: Checkpoint) -> None:
         """Replace the run's best checkpoint; its `state` names the step that it is of."""
         pairs.save(self._mine(spec), BEST, checkpoint)
 
     def finish(self, spec: RunSpec, record: RunRecord) -> None:
-        """Write progress.gif and then record.json, last."""
+        """Write progress.gif, the sums of all files, and then record.json, last."""
         if record.run_id != spec.run_id:
             raise ValueError(f"the record is of {record.run_id}, the spec of {spec.run_id}")
         folder = self._mine(spec)
-        grids = list(folder.grids().values())
-        if grids:
-            try:
-                write_bytes(folder.samples / PROGRESS_GIF, gif(grids))
-            except (OSError, SyntaxError, ValueError) as fault:
-                self.notify(f"{folder.samples}: no {PROGRESS_GIF}, a picture is damaged ({fault})")
-        lease.check(folder.path)  # again: the film may have taken long
-        record = record.model_copy(update={"caveat": caveat(_readable_environment(folder))})
-        write_json(folder.file(RECORD), record.model_dump())
+        self._film(folder)
+        environment = _readable_environment(folder)
+        attempts = max(record.attempts, _attempts(folder))
+        record = record.model_copy(update={"caveat": caveat(environment), "attempts": attempts})
+        text = json_bytes(record.model_dump())
+        sums.write(folder, text)
+        fence.write_bytes(folder, folder.file(RECORD), text)
         if record.status in FINISHED:
             pairs.drop_previous(folder, CHECKPOINT)
             pairs.drop_previous(folder, BEST)
         lease.give_back(folder.path)
 
+    def _film(self, folder: RunFolder) -> None:
+        grids = list(folder.grids().values())
+        if grids:
+            try:
+                film = gif(grids)
+            except (OSError, SyntaxError, ValueError) as fault:
+                self.notify(f"{folder.samples}: no {PROGRESS_GIF}, a picture is damaged ({fault})")
+                return
+            fence.write_bytes(folder, folder.samples / PROGRESS_GIF, film)
+
+    def _readable_spec(self, folder: RunFolder) -> RunSpec | None:
+        try:
+            return folder.any_spec() if folder.has(SPEC) else None
+        except RunError as fault:
+            self.notify(f"{fault}; written anew")
+            return None
+
     def _mine(self, spec: RunSpec) -> RunFolder:
-        """Return a run's folder to write into; RunTakenError if another process has taken the run over."""
+        """Return a run's folder to write into; RunTakenError if another process trains, or has overtaken, it."""
         folder = self._folder(spec)
-        lease.check(folder.path)
+        lease.take(folder.path)
         return folder
-
-    def _folder(self, spec: RunSpec) -> RunFolder:
-        return RunFolder(self._runs, spec.run_id)
-
-    def _run_ids(self) -> Iterator[str]:
-        if self._runs.is_dir():
-            yield from sorted(p.name for p in self._runs.iterdir() if NAME.fullmatch(p.name) and p.is_dir())
 
 
 def _make_folder(path: Path) -> None:
@@ -296,12 +262,13 @@ def _make_folder(path: Path) -> None:
 
 def _attempts(folder: RunFolder) -> int:
     """Count the attempts so far; what can't be read doesn't stand in the way of another."""
-    try:
-        count = folder.environment().get(ATTEMPT, 0)
-        record = folder.record()
-    except RunError:
-        return 0
-    return max(count if isinstance(count, int) else 0, record.attempts if record else 0)
+    counts = [0]
+    with contextlib.suppress(RunError):
+        counts.append(folder.attempt())
+    with contextlib.suppress(RunError):
+        record = folder.last_record()
+        counts.append(record.attempts if record else 0)
+    return max(counts)
 
 
 def _readable_environment(folder: RunFolder) -> Mapping[str, Any]:

@@ -14,6 +14,9 @@ from gan_bench.cli import tables
 from gan_bench.cli.group import main
 from gan_bench.cli.list import KINDS
 from gan_bench.models.model import models
+from gan_bench.training import profile
+from gan_bench.training.operators import KINDS as KINDS_OF_WORK
+from gan_bench.training.operators import OTHER
 
 PLUGIN = """
 from gan_bench.losses.loss import losses
@@ -229,3 +232,25 @@ def test_compare_refuses_what_is_not_there(typed: Typed, first: tuple[Result, Pa
     mixed = typed("compare", out, "vanilla", out)
     assert mixed.exit_code == 2
     assert "not repetitions of one training" in mixed.stderr
+
+
+def test_profile_says_where_a_step_s_time_goes(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profile, "ENOUGH_SECONDS", 0.0)
+    words = (*SMALL, "--models", "dcgan", "--profile", "--out", tmp_path)
+    text = typed(*words).stdout
+    assert "dcgan28  lr 2e-4  seed 0: a step takes " in text
+    percents = {}
+    for line in text.partition("the whole step")[0].splitlines():
+        for kind in (*KINDS_OF_WORK, OTHER):
+            if line.strip().startswith(kind):
+                percents[kind] = float(line.removeprefix(f" {kind}").split()[1])
+    assert len(percents) == len(KINDS_OF_WORK) + 1
+    assert sum(percents.values()) == pytest.approx(100, abs=1)
+    (trace,) = (tmp_path / "runs").glob("*/trace.json.gz")
+    assert str(trace) in text
+    told = json_lines(typed(*words, "--fresh", "--json").stdout)[0]
+    assert told["event"] == "profile"
+    assert told["trace"] == str(trace)
+    assert sum(part["milliseconds"] for part in told["work"]) == pytest.approx(told["profiled_milliseconds"])

@@ -11,10 +11,11 @@ import pytest
 from cli_words import json_lines
 from rich.console import Console
 
+from gan_bench.cli import profile as printing
 from gan_bench.cli import watch as module
 from gan_bench.cli.bars import bars
 from gan_bench.cli.watch import Watch
-from gan_bench.record import EpochRecord, Progress, RunRecord
+from gan_bench.record import EpochRecord, Progress, RunRecord, StepProfile, TimeShare
 from gan_bench.spec import Evaluation, RunSpec
 
 
@@ -149,3 +150,40 @@ def test_lanes_count_towards_all_runs() -> None:
     watch(ended(SPECS[0], status="diverged"))
     watch(Progress(kind="step", run_ids=tuple(spec.run_id for spec in SPECS[:2]), done=700, total=1000))
     assert watch.bars.tasks[0].completed == pytest.approx(1.7, abs=0.01)
+
+
+def profiled(device: str = "cpu") -> Progress:
+    share = TimeShare(name="aten::mm[x]", work="matrix products, convolutions", milliseconds=1.0, calls=3.0)
+    idle = TimeShare(name="other, idle", work="other, idle", milliseconds=3.0)
+    times = {"milliseconds": 3.5, "profiled_milliseconds": 4.0}
+    profile = StepProfile(
+        device=device, lanes=1, steps=7, work=(idle,), operators=(share,) * (device == "cpu"), **times
+    )
+    return Progress(kind="profile", run_ids=(SPECS[0].run_id,), profile=profile, text="results/trace.json.gz")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_profile_fits_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setattr(printing, "console", lambda: Console(width=columns))
+    with Watch(as_json=False) as watch:
+        watch.expect(plan())
+        watch(profiled())
+    said = capsys.readouterr().out
+    assert all(len(line) <= columns for line in said.splitlines())
+    rows = [line.split() for line in said.splitlines()]
+    assert ["other,", "idle", "3.000", "75.0"] in rows
+    assert ["the", "whole", "step", "4.000", "100.0"] in rows
+    assert ["aten::mm[x]", "1.000", "25.0", "3.0"] in [row[:4] for row in rows]
+    assert ("matrix products" in said) == (columns == 120)
+    assert "results/trace.json.gz" in said
+
+
+def test_a_gpu_that_the_profiler_did_not_see_is_not_called_idle_without_a_word(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Watch(as_json=False) as watch:
+        watch.expect(plan())
+        watch(profiled("cuda:0"))
+    assert "The profiler saw nothing that cuda:0 did" in capsys.readouterr().out

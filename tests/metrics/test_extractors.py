@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from gan_bench.data.dataset import ImageData, datasets
@@ -38,6 +40,7 @@ def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
             net = FeatureExtractorInceptionV3("inception", ["2048"], verbose=False)
     path = tmp_path_factory.mktemp("weights") / "inception.pth"
     torch.save(net.state_dict(), path)
+    save_file(net.state_dict(), path.with_suffix(".safetensors"))
     return path
 
 
@@ -46,7 +49,9 @@ def extractor(
     request: pytest.FixtureRequest, synthetic: ImageData, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Extractor:
     if request.param == "inception":
-        monkeypatch.setenv(inception.VARIABLE, str(request.getfixturevalue("random_inception")))
+        path = request.getfixturevalue("random_inception")
+        monkeypatch.setenv(inception.VARIABLE, str(path))
+        monkeypatch.setattr(inception, "PUBLISHED_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     return find_extractor(request.param).build(context(synthetic, cache))
 
 
@@ -232,6 +237,19 @@ def test_inception_tells_at_once_that_its_weights_cannot_be_had(
     monkeypatch.setenv(inception.VARIABLE, str(tmp_path / "absent.pth"))
     with pytest.raises(InputError, match="which is no file"):
         source.check(context(synthetic, tmp_path))
+
+
+def test_of_pickles_only_the_published_weights_are_looked_at(
+    random_inception: Path, synthetic: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert inception.FILE.endswith(f"-{inception.PUBLISHED_SHA256[:8]}.pth"), "the sum is another file's"
+    monkeypatch.setenv(inception.VARIABLE, str(random_inception))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", lambda *given, **options: pytest.fail("it was unpickled"))
+        with pytest.raises(InputError, match=r"not the published file.*\.safetensors"):
+            find_extractor("inception").build(context(synthetic, tmp_path))
+    monkeypatch.setenv(inception.VARIABLE, str(random_inception.with_suffix(".safetensors")))
+    assert find_extractor("inception").build(context(synthetic, tmp_path)).feature_dim == 2048
 
 
 class _Evil:

@@ -1,4 +1,4 @@
-"""A run that other code, another machine or a GPU goes on with says so in its record."""
+"""Changed specs stand beside the old ones; a run gone on with by other code or another machine says so."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from whole_runs import Trial, interrupt_after
 
 from gan_bench import environment, pipeline
+from gan_bench.errors import RunError
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,32 @@ def test_a_run_that_starts_over_owes_nothing_to_earlier_attempts(
     monkeypatch.setattr(environment, "describe", lambda device: {**describe(device), "commit": "feedbeef"})
     (record,) = cut.run()
     assert (record.attempts, record.caveat) == (2, "")
+
+
+def test_other_values_are_other_runs_beside_the_old(trial: Callable[..., Trial]) -> None:
+    first = trial()
+    first.run()
+    (old,) = first.folders()
+    before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    changes = ({"epochs": 2}, {"settings": {"width": 0.125}}, {"eval_samples": 150}, {"lrs": ((1e-3, 1e-4),)})
+    for count, change in enumerate(changes, start=2):
+        (record,) = trial(**change).run()
+        assert (record.status, record.attempts, record.caveat) == ("done", 1, "")
+        assert len(first.folders()) == count
+    assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
+    assert [run.record.run_id for run in first.stored()] == [folder.name for folder in first.folders()]
+
+
+def test_a_spec_that_was_edited_is_not_gone_on_with(
+    trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "CHECKPOINT_SECONDS", 0.0)
+    cut = trial()
+    with pytest.raises(KeyboardInterrupt):
+        cut.run(interrupt_after(2))
+    (folder,) = cut.folders()
+    spec = json.loads((folder / "spec.json").read_text())
+    (folder / "spec.json").write_text(json.dumps({**spec, "batch_size": 64}))
+    with pytest.raises(RunError, match="not the run that the folder is named after"):
+        cut.run()
+    assert not (folder / "record.json").exists()

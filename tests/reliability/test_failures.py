@@ -1,37 +1,27 @@
-"""Failures contained: hung runs, second tries, memory, disks and limits: one record each, the rest goes on."""
+"""Failures contained: hung runs, dead workers, second tries, memory, disks: one record each, the rest goes on."""
 
 from __future__ import annotations
 
+import copy
+import gc
 import json
-import resource
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
+import numpy as np
 import pytest
-from victims import command, environment
-from whole_runs import Trial
+import torch
+from forks import TINY, Ask, lives, running
+from victims import wait_until
+from whole_runs import Trial, assert_equal_runs
 
 from gan_bench.losses.bce import BCE
 from gan_bench.losses.loss import losses
+from gan_bench.record import Progress
+from gan_bench.training.trainer import Trainer
 
 Make = Callable[..., Trial]
-PLUGIN = """
-import subprocess, time
-from pathlib import Path
-from gan_bench.losses.bce import BCE
-from gan_bench.losses.loss import losses
-
-@losses.register("hangs")
-class Hangs(BCE):
-    def generator(self, logits):
-        print("about to hang", flush=True)
-        child = subprocess.Popen(["sleep", "600"])
-        Path(FOLDER, "grandchild").write_text(str(child.pid))
-        time.sleep(600)
-"""
 
 
 class Moody(BCE):
@@ -47,7 +37,7 @@ class Moody(BCE):
         Moody.lanes.append(fake_logits.shape[0])
         if Moody.bad_calls > 0:
             Moody.bad_calls -= 1
-            raise Moody.how
+            raise copy.copy(Moody.how)  # else its traceback would hold on to all that was there
         return super().generator(fake_logits)
 
 
@@ -60,40 +50,9 @@ def moody(borrowed_registries: None, monkeypatch: pytest.MonkeyPatch) -> type[Mo
     return Moody
 
 
-def run(cache: Path, arguments: list[str], **limits: int) -> subprocess.CompletedProcess[str]:
-    def limit() -> None:
-        for name, value in limits.items():
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
-
-    return subprocess.run(
-        arguments,
-        env=environment(cache),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        preexec_fn=limit,
-    )
-
-
 def records(out: Path) -> dict[str, dict[str, Any]]:
     found = [json.loads(path.read_text()) for path in out.glob("runs/*/record.json")]
     return {record["run_id"].split("-")[1]: record for record in found}
-
-
-@pytest.mark.slow
-def test_a_run_that_hangs_is_ended_with_its_children_and_the_others_go_on(tmp_path: Path, cache: Path) -> None:
-    plugin = tmp_path / "hangs.py"
-    plugin.write_text(PLUGIN.replace("FOLDER", repr(str(tmp_path))))
-    out = tmp_path / "out"
-    asked = command(out, "--models", "vanilla", "--losses", "hangs,bce", "--plugin", str(plugin))
-    done = run(cache, [*asked, "--run-timeout", "20s"])
-    assert done.returncode == 1, done.stderr
-    found = records(out)
-    assert (found["hangs"]["status"], found["bce"]["status"]) == ("failed", "done")
-    assert found["hangs"]["reason"] == "it took longer than 20 s and was ended (--run-timeout)"
-    assert found["hangs"]["log_tail"].endswith("about to hang")
-    grandchild = int((tmp_path / "grandchild").read_text())
-    assert not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_failure_keeps_its_reason_and_its_log(trial: Make, moody: type[Moody]) -> None:
@@ -122,14 +81,27 @@ def test_failed_runs_are_tried_again_by_the_same_command_unless_told_otherwise(
     assert (record.status, record.attempts) == ("done", 2)
 
 
-@pytest.mark.parametrize(
-    "how",
-    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")],
-)
+def too_much(how: str) -> None:
+    """Ask for more memory than there is: of Python, of NumPy, of torch; and as torch says it of a GPU."""
+    if how == "python":
+        bytearray(2**62)
+    elif how == "numpy":
+        np.empty(2**62, dtype=np.uint8)
+    elif how == "torch":
+        torch.empty(2**62, dtype=torch.uint8)
+    elif how == "cuda":  # there need be no GPU here
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 3.00 GiB free")
+    else:
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+@pytest.mark.parametrize("how", ["python", "numpy", "torch", "cuda", "cublas"])
 def test_out_of_memory_is_tried_once_more_with_half_the_lanes(
-    trial: Make, moody: type[Moody], monkeypatch: pytest.MonkeyPatch, how: Exception
+    trial: Make, moody: type[Moody], monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(moody, "how", how)
+    with pytest.raises((MemoryError, RuntimeError)) as fault:
+        too_much(how)
+    monkeypatch.setattr(moody, "how", fault.value)
     found = trial(losses=("moody",), epochs=1, seeds=(0, 1, 2, 3), lanes=4).run()
     assert [(record.status, record.lanes, record.attempts) for record in found] == [("done", 2, 2)] * 4
     monkeypatch.setattr(moody, "bad_calls", 99)
@@ -137,6 +109,26 @@ def test_out_of_memory_is_tried_once_more_with_half_the_lanes(
     found = trial("always", losses=("moody",), epochs=1, seeds=(0, 1), lanes=2).run()
     assert [(record.status, record.attempts) for record in found] == [("failed", 2)] * 2
     assert moody.lanes == [2, 1, 1], "once, not for ever"
+    reasons = [run.record.reason for run in trial("always").stored()]
+    assert all(type(fault.value).__name__ in reason for reason in reasons)
+
+
+def test_other_failures_are_not_tried_again_for_memory(trial: Make, moody: type[Moody]) -> None:
+    found = trial(losses=("moody",), epochs=1, seeds=(0, 1), lanes=2).run()
+    assert [(record.status, record.attempts, record.lanes) for record in found] == [("failed", 1, 2)] * 2
+
+
+def test_what_a_failed_group_held_is_free_before_the_next_is_begun(trial: Make, moody: type[Moody]) -> None:
+    held: list[int] = []
+    gc.collect()
+
+    def count(news: Progress) -> None:
+        if news.kind == "group":
+            held.append(sum(type(thing) is Trainer for thing in gc.get_objects()))
+
+    trial(losses=("moody",), epochs=1, seeds=(0, 1, 2)).run(count)
+    assert len(held) == 3
+    assert len(set(held)) == 1, "what failed is still in memory"
 
 
 def test_fail_fast_begins_nothing_new_after_a_failure(trial: Make, moody: type[Moody]) -> None:
@@ -144,36 +136,168 @@ def test_fail_fast_begins_nothing_new_after_a_failure(trial: Make, moody: type[M
     assert [record.status for record in found] == ["failed"]
 
 
-STARVES = """
-import resource
+PLUGIN = """
+import os, resource, signal, subprocess, time
+from pathlib import Path
 from gan_bench.losses.bce import BCE
 from gan_bench.losses.loss import losses
 
-@losses.register("starves")
-class Starves(BCE):
+@losses.register("bad")
+class Bad(BCE):
     def generator(self, logits):
-        if STARVE:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        if logits.device.type != "meta" and not Path(FOLDER, "well").exists():
+            print("the last words", flush=True)
+            self.go_wrong()
         return super().generator(logits)
+
+    def go_wrong(self):
 """
+HANGS = """
+        children = [subprocess.Popen(["sleep", "600"], start_new_session=apart) for apart in (False, True)]
+        Path(FOLDER, "grandchildren").write_text(" ".join(str(child.pid) for child in children))
+        time.sleep(600)
+"""
+IS_KILLED = """
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+LEAVES = """
+        os._exit(7)
+"""
+STARVES = """
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+"""
+IS_WELL = """
+        pass
+"""
+
+
+def bad_and_good(tmp_path: Path, wrong: str, *options: str) -> tuple[str, ...]:
+    """The command for a run that goes `wrong` and one that does not, until there is a file called `well`."""
+    plugin = tmp_path / "bad.py"
+    plugin.write_text((PLUGIN + wrong).replace("FOLDER", repr(str(tmp_path))))
+    given = ("run", "--out", str(tmp_path / "out"), "--models", "vanilla", "--losses", "bad,bce", *TINY)
+    return (*given, "--plugin", str(plugin), *options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wrong", "options", "reason"),
+    [
+        (HANGS, ("--run-timeout", "4s"), "it took longer than 4 s and was ended (--run-timeout)"),
+        (HANGS, ("--run-timeout", "4s", "--jobs", "2"), "it took longer than 4 s and was ended (--run-timeout)"),
+        (
+            IS_KILLED,
+            ("--jobs", "2"),
+            "its process was ended by SIGKILL; most often the machine ran out of memory",
+        ),
+        (LEAVES, ("--jobs", "2"), "its process ended in the middle, with exit code 7"),
+    ],
+    ids=["hangs", "hangs beside another", "is killed", "leaves"],
+)
+def test_a_process_that_is_lost_is_one_record_and_the_rest_goes_on(
+    tmp_path: Path, cache: Path, wrong: str, options: tuple[str, ...], reason: str
+) -> None:
+    asked = bad_and_good(tmp_path, wrong, *options)
+    with running(Ask(asked, cache, tmp_path / "log")) as process:
+        assert process.wait() == 1, process.said
+        assert "Traceback" not in process.said
+        assert not any(map(lives, process.workers))
+    found = records(tmp_path / "out")
+    assert {loss: record["status"] for loss, record in found.items()} == {"bad": "failed", "bce": "done"}
+    assert (found["bad"]["reason"], found["bad"]["attempts"]) == (reason, 1)
+    assert found["bad"]["log_tail"].endswith("the last words")
+    assert not list((tmp_path / "out").glob("runs/*/.lease*"))
+    if wrong == HANGS:
+        grandchildren = [int(pid) for pid in (tmp_path / "grandchildren").read_text().split()]
+        wait_until(lambda: not any(map(lives, grandchildren)), 5)
+    (tmp_path / "well").touch()
+    with running(Ask((*asked, "--no-retry-failed"), cache, tmp_path / "left")) as process:
+        assert process.wait() == 1, "a failed run was called a result"
+    assert records(tmp_path / "out") == found
+    with running(Ask((*asked, "--retry-failed", "--run-timeout", "60s"), cache, tmp_path / "again")) as process:
+        assert process.wait() == 0, process.said
+    after = records(tmp_path / "out")
+    assert (after["bad"]["status"], after["bad"]["attempts"]) == ("done", 2)
+    assert after["bce"] == found["bce"], "what was done was done again"
+
+
+@pytest.mark.slow
+def test_retries_are_counted(tmp_path: Path, cache: Path) -> None:
+    asked = bad_and_good(tmp_path, IS_KILLED, "--jobs", "2", "--retries", "2")
+    with running(Ask(asked, cache, tmp_path / "log")) as process:
+        assert process.wait() == 1, process.said
+    found = records(tmp_path / "out")
+    assert (found["bad"]["attempts"], found["bce"]["attempts"]) == (3, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lack", ["disk", "handles"])
 def test_a_disk_that_refuses_is_one_clear_line_and_harms_nothing(tmp_path: Path, cache: Path, lack: str) -> None:
-    out, plugin = tmp_path / "out", tmp_path / "starves.py"
-    plugin.write_text(STARVES.replace("STARVE:", "True:" if lack == "handles" else "False:"))
-    small = command(out, "--models", "vanilla", "--set", "width=0.0625")
-    large = command(out, "--models", "vanilla", "--losses", "starves", "--plugin", str(plugin), "--set", "width=1")
-    limits = {"FSIZE": 400_000} if lack == "disk" else {}
-    told = "ulimit -f" if lack == "disk" else "ulimit -n"
-    assert run(cache, small).returncode == 0
+    out = tmp_path / "out"
+    small = ("run", "--out", str(out), "--models", "vanilla", "--set", "width=0.0625", *TINY)
+    with running(Ask(small, cache, tmp_path / "small")) as process:
+        assert process.wait() == 0, process.said
     before = {path: path.read_bytes() for path in (out / "runs").rglob("*") if path.is_file()}
-    refused = run(cache, large, **limits)
-    assert refused.returncode == 1, refused.stderr
-    assert told in refused.stderr
-    assert "Traceback" not in refused.stderr
+    large = (*bad_and_good(tmp_path, STARVES if lack == "handles" else IS_WELL), "--set", "width=1")
+    limits = {"FSIZE": 400_000} if lack == "disk" else {}
+    with running(Ask(large, cache, tmp_path / "large", limits=limits)) as process:
+        assert process.wait() == 1, process.said
+        assert ("ulimit -f" if lack == "disk" else "ulimit -n") in process.said
+        assert "Traceback" not in process.said
     assert {path: path.read_bytes() for path in before} == before
-    plugin.write_text(STARVES.replace("STARVE:", "False:"))
-    assert run(cache, large).returncode == 0
+    (tmp_path / "well").touch()
+    with running(Ask(large, cache, tmp_path / "again")) as process:
+        assert process.wait() == 0, process.said
     assert not [path for path in out.rglob("*") if path.name.endswith(".tmp")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_reader_that_goes_away_is_no_failure_of_a_run(tmp_path: Path, cache: Path, jobs: str) -> None:
+    asked = ("run", "--out", str(tmp_path / "out"), "--models", "vanilla", "--seeds", "0-1", "--json", *TINY)
+    with running(Ask((*asked, "--jobs", jobs), cache, tmp_path / "log", closed_stdout=True)) as process:
+        assert process.wait() == 1, process.said
+        assert "Traceback" not in process.said
+        wait_until(lambda: not any(map(lives, process.workers)), 5)
+    assert not [record for record in records(tmp_path / "out").values() if record["status"] == "failed"]
+    assert not list((tmp_path / "out").glob("runs/*/.lease*"))
+
+
+class Spoilt(BCE):
+    """NaN for one lane of four from a given step on."""
+
+    lane = -1
+    steps = 0
+
+    def discriminator(self, real_logits: Any, fake_logits: Any) -> Any:
+        loss = super().discriminator(real_logits, fake_logits)
+        if loss.shape == (4,):
+            Spoilt.steps += 1
+            if Spoilt.steps > 8 and Spoilt.lane >= 0:
+                loss = loss * torch.where(torch.arange(4) == Spoilt.lane, torch.nan, 1.0)
+        return loss
+
+
+@pytest.mark.parametrize("lane", [0, 2])
+@pytest.mark.parametrize("model", ["vanilla", "dcgan28"])
+def test_a_lane_that_diverges_leaves_its_neighbours_bit_for_bit(
+    trial: Make, borrowed_registries: None, monkeypatch: pytest.MonkeyPatch, model: str, lane: int
+) -> None:
+    losses.register("spoilt")(Spoilt)
+    asked = {"models": (model,), "losses": ("spoilt",), "seeds": (0, 1, 2, 3), "lanes": 4}
+    monkeypatch.setattr(Spoilt, "lane", -1)
+    quiet = trial("quiet", **asked)
+    assert {record.status for record in quiet.run()} == {"done"}
+    monkeypatch.setattr(Spoilt, "lane", lane)
+    monkeypatch.setattr(Spoilt, "steps", 0)
+    hurt = trial("hurt", **asked)
+    found = hurt.run()
+    assert [record.status for record in found] == ["diverged" if n == lane else "done" for n in range(4)]
+    diverged = found[lane]
+    assert diverged.reason == f"d_loss is nan and g_loss is nan in epoch {diverged.epochs}"
+    assert 1 < diverged.epochs < 4, "it was not one epoch in the middle"
+    assert diverged.steps == diverged.epochs * 4
+    assert (diverged.verdict, diverged.best_epoch, hurt.stored()[lane].scores) == ("", None, [])
+    for number, (mine, undisturbed) in enumerate(zip(hurt.folders(), quiet.folders(), strict=True)):
+        if number != lane:
+            assert_equal_runs(mine, undisturbed)

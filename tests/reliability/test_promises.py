@@ -10,7 +10,7 @@ TESTS = Path(__file__).parent.parent
 PROMISES = {
     "bit-exact resume": ["reliability/test_killed_runs.py::test_a_run_killed_at_random_equals_an_undisturbed_one"],
     "atomic artefacts": [
-        "store/test_kill.py::test_killed_at_any_write_a_run_goes_on",
+        "store/test_kill.py::test_killed_at_every_call_a_run_goes_on",
         "store/test_checkpoint.py::test_a_damaged_newest_checkpoint_gives_way_to_the_one_before",
         "store/test_store.py::test_a_damaged_file_is_told_and_the_others_are_read",
     ],
@@ -21,14 +21,15 @@ PROMISES = {
     ],
     "changed code": ["reliability/test_changed_code.py::test_the_record_says_what_changed_on_the_way"],
     "failures contained": [
-        "reliability/test_failures.py::test_a_run_that_hangs_is_ended_with_its_children_and_the_others_go_on",
+        "reliability/test_failures.py::test_a_process_that_is_lost_is_one_record_and_the_rest_goes_on",
+        "reliability/test_failures.py::test_a_lane_that_diverges_leaves_its_neighbours_bit_for_bit",
         "reliability/test_failures.py::test_out_of_memory_is_tried_once_more_with_half_the_lanes",
-        "test_pipeline.py::test_a_lane_that_diverges_leaves_its_neighbour_as_it_was",
         "execution/test_executors.py::test_a_dying_worker_names_its_group_and_the_others_go_on",
     ],
     "signals": [
         "reliability/test_signals.py::test_a_signal_leaves_a_checkpoint_and_nobody",
-        "reliability/test_signals.py::test_a_second_interrupt_ends_at_once_and_harms_nothing",
+        "reliability/test_signals.py::test_at_any_moment_nothing_is_lost_and_the_same_command_goes_on",
+        "reliability/test_signals.py::test_a_second_interrupt_ends_at_once",
     ],
     "refused writes": [
         "reliability/test_failures.py::test_a_disk_that_refuses_is_one_clear_line_and_harms_nothing"

@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
-
-TINY = ("--dataset", "synthetic", "--preset", "smoke", "--batch-size", "32", "--eval-samples", "160", "--offline")
-"""28 x 28 shapes, 16 steps an epoch."""
+from forks import TINY
 
 
 def environment(cache: Path) -> dict[str, str]:

@@ -72,8 +72,39 @@ def test_json_has_no_word_for_nan(tmp_path: Path) -> None:
     assert values == {"a": [None, 1.0], "b": [None, "text"]}
 
 
-def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
-    (tmp_path / ".spec.json.123.tmp").write_text("x")
-    (tmp_path / "spec.json").write_text("x")
-    atomic.sweep(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["spec.json"]
+def test_what_lies_beside_is_found_with_its_mark_and_no_link_is_followed(tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    for place in (outside, folder / "samples"):
+        place.mkdir(parents=True)
+        (place / ".a.png.1.0123abcd.tmp").write_text("x")
+    (folder / "link").symlink_to(outside)
+    (folder / "spec.json").write_text("x")
+    (folder / ".old.json.123.tmp").write_text("x")
+    with atomic.private(folder / "b.json", mark=12) as new:
+        new.write_text("x")
+        found = dict(atomic.left_beside(folder))
+    assert found == {
+        folder / "samples" / ".a.png.1.0123abcd.tmp": 1,
+        folder / ".old.json.123.tmp": 0,
+        new: 12,
+    }
+    assert not new.exists()
+
+
+def test_a_folder_that_can_not_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="none"):
+        list(atomic.left_beside(tmp_path / "none"))
+
+
+def test_of_two_that_create_a_file_one_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert atomic.create_bytes(tmp_path / "a", b"first")
+    assert not atomic.create_bytes(tmp_path / "a", b"second")
+    monkeypatch.setattr(os, "link", no_links)
+    assert not atomic.create_bytes(tmp_path / "a", b"third")
+    assert atomic.create_bytes(tmp_path / "b", b"no links here")
+    contents = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert contents == {"a": b"first", "b": b"no links here"}
+
+
+def no_links(*_: object, **__: object) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))

@@ -46,6 +46,7 @@ def test_the_folder_is_what_the_contract_says(
     folder = folder_of(store, spec)
     visible = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if not p.name.startswith("."))
     assert visible == [
+        "SHA256SUMS",
         "best.json",
         "best.safetensors",
         "checkpoint.json",
@@ -174,7 +175,6 @@ def test_resume_drops_what_came_after_the_checkpoint(
     folder = folder_of(store, spec)
     assert len((folder / "epochs.csv").read_text().splitlines()) == 3
     assert [score["step"] for score in json.loads((folder / "scores.json").read_text())] == [10, 20]
-    assert sorted(p.name for p in (folder / "samples").iterdir()) == ["epoch_0001.png", "epoch_0002.png"]
     best = store.weights(spec, "best")
     assert best is not None
     assert best.state["step"] == 20
@@ -193,16 +193,24 @@ def test_resume_keeps_an_epoch_that_the_last_step_cut_short(
 
 
 def test_resume_without_a_checkpoint_starts_from_nothing(
-    store: Store, spec: RunSpec, make_epoch: MakeEpoch
+    store: Store, spec: RunSpec, make_epoch: MakeEpoch, make_score: MakeScore, make_record: MakeRecord
 ) -> None:
     assert store.resume(spec) is None
     store.begin(spec, {})
     store.add_epoch(spec, make_epoch(1))
-    store.add_grid(spec, 1, np.zeros((8, 8), np.uint8))
-    (folder_of(store, spec) / ".spec.json.1.tmp").write_text("torn")
+    store.add_scores(spec, [make_score()])
     assert store.resume(spec) is None
-    visible = [p.name for p in folder_of(store, spec).rglob("*") if p.is_file() and p.name != ".lease.1"]
-    assert sorted(visible) == ["environment.json", "spec.json"]
+    assert store.unfinished() == [spec]
+    store.finish(spec, make_record(spec))
+    assert store.runs()[0].epochs == []
+
+
+def test_what_killed_writers_left_is_swept_by_who_goes_on(store: Store, spec: RunSpec) -> None:
+    (folder_of(store, spec) / "samples").mkdir(parents=True)
+    (folder_of(store, spec) / ".spec.json.0.0123abcd.tmp").write_text("torn")
+    (folder_of(store, spec) / "samples" / ".real.png.0.0123abcd.tmp").write_text("torn")
+    assert store.claim(spec)
+    assert [p.name for p in folder_of(store, spec).rglob("*") if p.is_file()] == [".lease.1"]
 
 
 def test_resume_leaves_a_finished_run_alone(
@@ -215,15 +223,25 @@ def test_resume_leaves_a_finished_run_alone(
     assert before == {p: p.read_bytes() for p in folder_of(store, spec).rglob("*") if p.is_file()}
 
 
-def test_resume_with_a_damaged_history_starts_over(
-    store: Store, spec: RunSpec, trained: Train, notices: list[str]
+@pytest.mark.parametrize(("name", "old", "new"), [("epochs.csv", b"0.7", b"0.6"), ("scores.json", b"6.5", b"9.5")])
+@pytest.mark.parametrize("how", ["changed", "torn", "removed"])
+def test_a_damaged_history_is_told_and_taken_from_the_checkpoint(
+    store: Store, spec: RunSpec, trained: Train, notices: list[str], name: str, old: bytes, new: bytes, how: str
 ) -> None:
     trained(store, spec, 2)
-    (folder_of(store, spec) / "epochs.csv").write_text("epoch,step\n1")
-    assert store.resume(spec) is None
-    assert "epochs.csv" in notices[0]
-    assert "starts over" in notices[0]
-    assert store.weights(spec) is None
+    path = folder_of(store, spec) / name
+    sound = path.read_bytes()
+    if how == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(sound[:30] if how == "torn" else sound.replace(old, new, 1))
+    found = store.resume(spec)
+    assert found is not None
+    assert found.state == {"epoch": 2, "step": 20}
+    assert path.read_bytes() == sound
+    (notice,) = notices
+    assert name in notice
+    assert "taken from the checkpoint" in notice
 
 
 def test_reporting_twice_is_reporting_once(

@@ -23,13 +23,17 @@ Advance: TypeAlias = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor says of N images, on the CPU: features float32 [N, D], logits float32 [N, K]."""
+    """What an extractor says of N images, on its scoring device: features [N, D], logits [N, K], both float32."""
 
     features: Tensor
     logits: Tensor
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def to(self, device: torch.device) -> Features:
+        """Return the same on a device."""
+        return Features(self.features.to(device), self.logits.to(device))
 
 
 class Extractor(ABC):
@@ -52,6 +56,11 @@ class Extractor(ABC):
     def device(self) -> torch.device:
         """Where the weights are."""
 
+    @property
+    def scoring_device(self) -> torch.device:
+        """Where features stay and are compared: on the CPU where the device lacks float64, as MPS does."""
+        return self.device if self.device.type == "cuda" else torch.device("cpu")
+
     @torch.inference_mode()
     def __call__(self, images: Tensor, advance: Advance | None = None) -> Features:
         """Return the features of uint8 [N, C, H, W] on any device, computed in large batches, in full fp32."""
@@ -60,8 +69,8 @@ class Extractor(ABC):
             for start in range(0, len(images), self.batch_size):
                 batch = images[start : start + self.batch_size].to(self.device, non_blocking=True)
                 one, other = self.forward(batch)
-                features.append(one.float().cpu())
-                logits.append(other.float().cpu())
+                features.append(one.float().to(self.scoring_device))
+                logits.append(other.float().to(self.scoring_device))
                 if advance is not None:
                     advance(len(batch))
         return Features(torch.cat(features), torch.cat(logits))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SIZE = 28
 FEATURES = 128
@@ -56,4 +58,19 @@ def initialised(channels: int, n_classes: int, generator: torch.Generator) -> Cl
 
 def _block(inputs: int, outputs: int) -> list[nn.Module]:
     conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-    return [conv, nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
+    # the larger of rectified values is the rectified larger one: after the pool there is a quarter to rectify
+    return [conv, nn.BatchNorm2d(outputs), nn.MaxPool2d(2), nn.ReLU()]
+
+
+def folded(net: Classifier) -> Classifier:
+    """Return a copy of a trained classifier, in eval mode, whose convolutions have taken in their BatchNorms.
+
+    Equal but for rounding, and a third of the passes over the largest arrays; not for training or keeping.
+    """
+    copied = copy.deepcopy(net).eval()
+    layers = copied.body
+    for place in range(len(layers)):
+        conv, norm = layers[place - 1], layers[place]
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            layers[place - 1], layers[place] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return copied
