@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gan_bench import interruption
 from gan_bench.errors import InputError
-from gan_bench.matrix import Group, Matrix, group_runs, one_of_each
+from gan_bench.matrix import Group, Lanes, Matrix, group_runs, one_of_each
 from gan_bench.record import Observer, Progress, RunRecord
 from gan_bench.registry import load_plugins as load_plugins  # the command line asks for it here
 from gan_bench.session import Policy, Session
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from gan_bench.pipeline import Place
     from gan_bench.report.report import ReportPaths
 
 DEFAULT_OUT = Path("results/local")
@@ -34,7 +35,7 @@ class Options:
     """Where and how a matrix is run; nothing here changes what a run is.
 
     `preset` None: `standard` with a GPU, `quick` without. `data_root` None: GAN_BENCH_DATA, else the user's
-    cache. `lanes` None: chosen for the device.
+    cache. `lanes` None: as many runs are trained together as a trial on the device speaks for.
     """
 
     out: Path = DEFAULT_OUT
@@ -57,6 +58,8 @@ class Options:
     """How often a failed run is tried again at once."""
     retry_failed: bool = True
     """Whether runs that failed earlier count as missing, and are tried again."""
+    deterministic: bool = False
+    """Whether a GPU is to compute in a fixed order, so that a run goes on bit for bit; a CPU always does."""
     profile: bool = False
     """Whether to tell of each model's step where its time goes, and keep a trace; the runs stay the same."""
 
@@ -88,6 +91,8 @@ def plan(matrix: Matrix, options: Options, notify: Callable[[str], None] = lambd
 
     load_plugins(options.plugins)
     device = environment.find_device(options.device)
+    if options.deterministic and device.type == "cuda":
+        environment.be_deterministic()
     preset = options.preset or ("quick" if device.type == "cpu" else "standard")
     matrix = matrix.with_preset(preset)
     _check_times(options)
@@ -159,26 +164,46 @@ def execute(planned: Plan, observer: Observer = lambda news: None) -> list[RunRe
         planned.dataset_requested,
         tuple(file.resolve() for file in options.plugins),
         options.checkpoint_every,
+        options.deterministic,
         _profiled(planned, notify),
     )
     work = functools.partial(
         pipeline.run_group, open_sink=functools.partial(Store.open, options.out, create=False), place=place
     )
     jobs = min(options.jobs, max(1, len(planned.groups)))
-    policy = Policy(
-        jobs=jobs,
-        threads=max(1, torch.get_num_threads() // jobs),
-        lanes=options.lanes or 1,
-        fail_fast=options.fail_fast,
-        retries=options.retries,
-        run_timeout=options.run_timeout,
-    )
     with interruption.by_signals():
         _prepare_evaluation(left, place, observer)
-        Session(store, executor, work, policy, observer).run(planned.groups)
+        lanes = options.lanes or _fit_lanes(left, place, store, jobs, notify)
+        policy = Policy(
+            jobs=jobs,
+            threads=max(1, torch.get_num_threads() // jobs),
+            lanes=lanes,
+            fail_fast=options.fail_fast,
+            retries=options.retries,
+            run_timeout=options.run_timeout,
+        )
+        Session(store, executor, work, policy, observer).run(group_runs(left, lanes))
         interruption.check()  # asked to stop at the very end: whoever asked need not wait for a report
     found = (store.outcome(spec) for spec in planned.specs)
     return [record for record in found if record]
+
+
+def _fit_lanes(
+    specs: Sequence[RunSpec], place: Place, store: Store, jobs: int, notify: Callable[[str], None]
+) -> Lanes:
+    import torch
+
+    from gan_bench import pipeline
+    from gan_bench.fitting import fit_lanes
+
+    device, threads = torch.device(place.device), torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // jobs))
+    try:
+        return fit_lanes(
+            specs, lambda spec: pipeline.load_images(spec, place, device, notify), device, store, jobs, notify
+        )
+    finally:
+        torch.set_num_threads(threads)
 
 
 def load_results(folder: Path = DEFAULT_OUT) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
@@ -167,7 +167,11 @@ def one_of_each(groups: Sequence[Group]) -> frozenset[str]:
     return frozenset({group.specs[0].group_key: group.run_ids[0] for group in reversed(groups)}.values())
 
 
-def group_runs(specs: Iterable[RunSpec], lanes: int) -> list[Group]:
+Lanes: TypeAlias = int | Mapping[str, int]
+"""How many runs a program trains together: of every group key alike, or of each its own."""
+
+
+def group_runs(specs: Iterable[RunSpec], lanes: Lanes) -> list[Group]:
     """Pack runs that differ only in seed and learning rates into groups of at most `lanes`.
 
     Groups come in the order in which their first run was asked for; within one, lanes of equal rates are
@@ -177,8 +181,9 @@ def group_runs(specs: Iterable[RunSpec], lanes: int) -> list[Group]:
     for spec in specs:
         alike.setdefault(spec.group_key, []).append(spec)
     groups = []
-    for members in alike.values():
-        if lanes > 1:
+    for key, members in alike.items():
+        most = lanes if isinstance(lanes, int) else lanes.get(key, 1)
+        if most > 1:
             members = sorted(members, key=lambda spec: (spec.lr_g, spec.lr_d, spec.seed))
-        groups += [Group(tuple(members[start : start + lanes])) for start in range(0, len(members), lanes)]
+        groups += [Group(tuple(members[start : start + most])) for start in range(0, len(members), most)]
     return groups

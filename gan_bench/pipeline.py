@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from gan_bench import environment, interruption
 from gan_bench.data.dataset import ImageData, datasets, resized
@@ -52,6 +53,8 @@ class Place:
     """Files that register what the runs need; a worker process knows nothing of them otherwise."""
     checkpoint_every: float = CHECKPOINT_EVERY_SECONDS
     """Seconds of training that may be lost at most, long epochs or not."""
+    deterministic: bool = False
+    """Whether a GPU is to compute in a fixed order."""
     profiled: frozenset[str] = frozenset()
     """Ids of the runs whose step is to be profiled before they are trained."""
 
@@ -127,12 +130,14 @@ class GroupRun:
         self.specs, self.checkpoints = specs, checkpoints
         self.observer, self.sink, self.place = observer, sink, place
         self.device = environment.find_device(place.device)
+        if place.deterministic and self.device.type == "cuda":
+            environment.be_deterministic()
         self._saved_at = time.monotonic()
         self.run_ids = tuple(spec.run_id for spec in specs)
         about = environment.describe(self.device)
         now = _now()
         from_step = int(checkpoints[0].state["step"]) if checkpoints and checkpoints[0] else 0
-        about |= {"lanes": len(specs), "from_step": from_step}
+        about |= {"lanes": len(specs), "from_step": from_step, "deterministic": environment.is_deterministic()}
         self.lanes = [
             Lane(spec, index, sink.begin(spec, about), started_at=now) for index, spec in enumerate(specs)
         ]
@@ -153,7 +158,7 @@ class GroupRun:
         first = self.specs[0]
         self.data = load_data(first.dataset, self.place.data_root, self.place.offline, self._notice)
         self.evaluator = self._evaluator(first.evaluation)
-        images = resized(self.data.train, first.image_size).to(self.device)
+        images = load_images(first, self.place, self.device, self._notice)
         self.trainer = Trainer(self.specs, images, self.device)
         for lane, checkpoint in zip(self.lanes, self.checkpoints, strict=True):
             if checkpoint:
@@ -161,7 +166,7 @@ class GroupRun:
                 lane.load_(dict(checkpoint.state))
             self.sink.add_real_grid(lane.spec, grid(resized(self.data.test[: GRID_SIDE**2], first.image_size)))
         self._tell("group", done=self.trainer.step, total=self.trainer.total_steps)
-        warm = self.trainer.warm_up()
+        warm = self.trainer.warm_up(self._notice)
         for lane in self.lanes:
             lane.warmup_seconds += warm
         if self.place.profiled.intersection(self.run_ids) and self.trainer.step < self.trainer.total_steps:
@@ -323,6 +328,12 @@ def load_data(name: str, root: Path, offline: bool, notify: Callable[[str], None
     if not datasets.get(name).at_hand(root):
         datasets.get(name).load(root, offline=offline, notify=notify)  # announced, and on disk from now on
     return _loaded(name, root, offline)
+
+
+def load_images(spec: RunSpec, place: Place, device: torch.device, notify: Callable[[str], None]) -> Tensor:
+    """Return the training images of a run as its trainer takes them: uint8 [N, C, H, W], on the device."""
+    data = load_data(spec.dataset, place.data_root, place.offline, notify)
+    return resized(data.train, spec.image_size).to(device)
 
 
 _evaluators: dict[Any, Evaluator] = {}

@@ -11,7 +11,7 @@ from gan_bench import interruption
 from gan_bench.errors import RunTakenError
 from gan_bench.execution.executor import Executor, Work
 from gan_bench.execution.reason import is_lack_of_memory
-from gan_bench.matrix import Group, group_runs
+from gan_bench.matrix import Group, Lanes, group_runs
 from gan_bench.record import Observer, Progress, RunRecord
 from gan_bench.spec import RunSpec
 from gan_bench.store.store import Store
@@ -25,7 +25,7 @@ class Policy:
 
     jobs: int
     threads: int
-    lanes: int
+    lanes: Lanes
     fail_fast: bool = False
     retries: int = 0
     run_timeout: float | None = None

@@ -52,7 +52,9 @@ WORKERS = Whole(1, MOST_WORKERS)
     show_default=True,
     help="Arithmetic; auto: tf32 on a GPU, else fp32.",
 )
-@click.option("--lanes", default="auto", show_default=True, metavar="N", help="Runs trained as one program.")
+@click.option(
+    "--lanes", default="auto", show_default=True, metavar="N", help="Runs trained as one program; auto: measured."
+)
 @click.option("--jobs", "-j", type=WORKERS, default=1, show_default=True, metavar="N", help="Worker processes.")
 @click.option("--executor", default="local", show_default=True, help="Where groups of runs are placed.")
 @click.option(
@@ -96,6 +98,7 @@ WORKERS = Whole(1, MOST_WORKERS)
 @click.option(
     "--checkpoint-every", default="60s", show_default=True, metavar="TIME", help="What a crash may cost at most."
 )
+@click.option("--deterministic", is_flag=True, help="On a GPU: sums in a fixed order; slower. CPUs always do.")
 @click.option(
     "--profile", is_flag=True, help="Say where a step's time goes, by steps apart from the run's; keep a trace."
 )
@@ -217,5 +220,6 @@ def _options(given: Mapping[str, Any]) -> Options:
         run_timeout=parsing.parse_seconds(timeout, "--run-timeout") if timeout is not None else None,
         retries=given["retries"],
         retry_failed=given["retry_failed"],
+        deterministic=given["deterministic"],
         profile=given["profile"],
     )

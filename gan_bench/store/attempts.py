@@ -32,7 +32,7 @@ def caveat(environment: Mapping[str, Any]) -> str:
         values = [str(each.get(key)) for each in [*earlier, environment]]
         if len(set(values)) > 1:
             changes.append(f"{key} {' then '.join(dict.fromkeys(values))}")
-    if str(environment.get("device", "cpu")) != "cpu":
+    if str(environment.get("device", "cpu")) != "cpu" and not environment.get("deterministic"):
         changes.append("on this kind of device sums have no fixed order")
     if not changes:
         return ""

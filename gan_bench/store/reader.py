@@ -48,6 +48,15 @@ class Reader:
         """Say whether some process is training the run at this moment."""
         return lease.is_held(self._folder(spec).path)
 
+    def lanes_begun(self, spec: RunSpec) -> int | None:
+        """Return with how many lanes a run was begun that has a checkpoint and no result; else None."""
+        folder = self._folder(spec)
+        try:
+            lanes = folder.environment().get("lanes") if folder.has(CHECKPOINT) else None
+        except RunError:  # whoever goes on with the run will say so
+            return None
+        return lanes if isinstance(lanes, int) and lanes > 0 and not self.is_finished(spec) else None
+
     def runs(self) -> list[StoredRun]:
         """Return every run that has an outcome, by run id; a folder that can't be read is told and passed over."""
         found: list[StoredRun] = []

@@ -1,0 +1,76 @@
+"""How many runs each program of a matrix trains together, where the user leaves that open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from gan_bench import interruption
+from gan_bench.spec import RunSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from gan_bench.store.store import Store
+    from gan_bench.training.lane_count import Trial
+
+SHORTEST_SECONDS = 5.0
+"""Runs that all take less than this, by a rough guess, are not worth a trial."""
+GUESSED_FLOPS = {"cpu": 1e11, "cuda": 5e13}
+GUESSED_OVERHEAD_SECONDS = 1e-4
+
+
+def fit_lanes(
+    specs: Iterable[RunSpec],
+    load_images: Callable[[RunSpec], Tensor],
+    device: torch.device,
+    store: Store,
+    jobs: int,
+    notify: Callable[[str], None],
+) -> dict[str, int]:
+    """Return the number of lanes for each group key, and tell of every choice that was measured, and why.
+
+    Runs that were begun keep the number that they were begun with: they go on bit for bit only so.
+    """
+    alike: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        alike.setdefault(spec.group_key, []).append(spec)
+    lanes = {}
+    for key, members in alike.items():
+        begun = next((count for spec in members if (count := store.lanes_begun(spec))), None)
+        most = -(-len(members) // jobs)
+        if begun or most == 1 or _guessed_seconds(members, device) < SHORTEST_SECONDS:
+            lanes[key] = begun or 1
+        else:
+            lanes[key] = _measured(members[:most], load_images(members[0]), device, notify)
+    return lanes
+
+
+def _measured(
+    members: Sequence[RunSpec], images: Tensor, device: torch.device, notify: Callable[[str], None]
+) -> int:
+    from gan_bench.training.lane_count import choose, try_lanes
+
+    trials = try_lanes(members, images, device, interruption.check)
+    lanes = choose(trials)
+    notify(f"{members[0].label}: {describe(lanes, trials)}")
+    return lanes
+
+
+def describe(lanes: int, trials: Sequence[Trial]) -> str:
+    """Say what was chosen, and the measurements that speak for it."""
+    times = ", ".join(f"{each.seconds_per_lane * 1e3:.3g} ms with {each.lanes}" for each in trials)
+    chosen = f"{lanes} runs are trained together" if lanes > 1 else "runs are trained one after the other"
+    why = f"a step of one of them takes {times}" if trials else "a trial found no memory for any"
+    return f"{chosen} ({why}); --lanes N decides otherwise"
+
+
+def _guessed_seconds(members: Sequence[RunSpec], device: torch.device) -> float:
+    from gan_bench.data.dataset import datasets
+    from gan_bench.training.flops import step_flops
+
+    spec = members[0]
+    steps = spec.steps or (spec.epochs or 0) * (datasets.get(spec.dataset).train_size // spec.batch_size)
+    step = step_flops(spec) / GUESSED_FLOPS.get(device.type, 1e11) + GUESSED_OVERHEAD_SECONDS
+    return step * steps * len(members)
