@@ -98,7 +98,6 @@ STARTS = re.compile(r"[\t\r\n]")
 def infected(source: Path, runs: Path, payload: str, seed: int) -> None:
     """Copy a run with a payload in every text that a record, scores, settings or an environment may hold."""
     line = "".join(sign for sign in payload if sign.isprintable())  # what is a line of its own must be one
-    )  # what is shown in a line of its own must be one
     spec = json.loads((source / "spec.json").read_text())
     spec |= {"seed": seed, "settings": {**spec["settings"], "note": line}}
     run_id = RunSpec.model_validate(spec).run_id
