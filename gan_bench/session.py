@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gan_bench import interruption
-from gan_bench.errors import RunTakenError
+from gan_bench.errors import RunError, RunTakenError
 from gan_bench.execution.executor import Executor, Work
 from gan_bench.execution.reason import is_lack_of_memory
 from gan_bench.matrix import Group, Lanes, group_runs
@@ -17,6 +17,8 @@ from gan_bench.spec import RunSpec
 from gan_bench.store.store import Store
 
 LOOK_SECONDS = 1.0
+MOST_TRIES = 5
+"""Beyond retries: others may die over a run, but one whose outcome can't be read would be tried for ever."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Session:
             except RunTakenError as error:
                 self.observer(Progress(kind="notice", run_ids=(spec.run_id,), text=str(error)))
                 continue
+            finally:
+                self.store.release(spec)  # where even that can't be written, the next attempt must not wait for us
             self._hear(Progress(kind="finished", run_ids=(spec.run_id,), record=record))
 
     def _may_retry(self, record: RunRecord) -> bool:
@@ -111,6 +115,7 @@ class Session:
         while True:
             left = [spec for spec in specs if self.store.outcome(spec) is None]
             free = [spec for spec in left if self._is_free(spec)]
+            self._check_tries(free)
             if free or not left:
                 return group_runs(free, self.policy.lanes)
             if not said:
@@ -118,6 +123,12 @@ class Session:
                 said = True
             interruption.check()
             time.sleep(LOOK_SECONDS)
+
+    def _check_tries(self, specs: Sequence[RunSpec]) -> None:
+        for spec in specs:
+            tries = self._tries[spec.run_id]
+            if tries > MOST_TRIES + self.policy.retries:
+                raise RunError(f"{spec.run_id}: tried {tries} times without an outcome that can be read; --fresh")
 
     def _is_free(self, spec: RunSpec) -> bool:
         """Say whether a run can be had; if its holder is dead, this takes it over, for whoever trains it here."""

@@ -17,15 +17,15 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 class Calls:
     """The calls so far; and files in `root` that were opened for writing past the count."""
 
-    def __init__(self, root: Path, at: int, happen: Callable[[str], None]) -> None:
-        self.root, self.at, self.happen = os.path.realpath(root), at, happen
+    def __init__(self, root: Path, at: int, happen: Callable[[str], None], lasting: bool) -> None:
+        self.root, self.at, self.happen, self.lasting = os.path.realpath(root), at, happen, lasting
         self.made: list[str] = []
         self.past: list[str] = []
         self.inside = False
 
     def tick(self, name: str) -> None:
         self.made.append(name)
-        if len(self.made) == self.at:
+        if len(self.made) == self.at or (self.lasting and len(self.made) > self.at):
             self.happen(name)
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -62,9 +62,11 @@ class _File:
 
 
 @contextmanager
-def counted(root: Path, at: int = 0, happen: Callable[[str], None] = lambda name: None) -> Iterator[Calls]:
-    """Count every call inside; before call number `at` (of a write: in its middle) do `happen`."""
-    calls = Calls(root, at, happen)
+def counted(
+    root: Path, at: int = 0, happen: Callable[[str], None] = lambda name: None, lasting: bool = False
+) -> Iterator[Calls]:
+    """Count every call inside; before call number `at` (of a write: in its middle), or from it on, do `happen`."""
+    calls = Calls(root, at, happen, lasting)
     kept = {name: getattr(os, name) for name in NAMES} | {"open": io.open}
     audits.append(calls)
 

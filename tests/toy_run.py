@@ -25,17 +25,17 @@ def toy_spec(seed: int = 0) -> RunSpec:
     )  # fmt: skip
 
 
-def train(store: Store, spec: RunSpec, sign: int = 1, epochs: int = EPOCHS) -> bool:
-    """Claim, resume, train and finish; with fewer epochs, leave the run half-way. `sign` tells who trained it."""
+def train(store: Store, spec: RunSpec, sign: int = 1, finish: bool = True) -> bool:
+    """Claim, resume, train and finish, or leave it without an outcome. `sign` tells who trained it."""
     if not store.claim(spec):
         return False
     try:
         found = store.resume(spec)
         store.begin(spec, {"torch": "2"})
         store.add_real_grid(spec, _grid(0))
-        for epoch in range(int(found.state["epoch"]) + 1 if found else 1, epochs + 1):
+        for epoch in range(int(found.state["epoch"]) + 1 if found else 1, EPOCHS + 1):
             _one_epoch(store, spec, epoch, sign)
-        if epochs == EPOCHS:
+        if finish:
             store.add_scores(spec, [_score(EPOCHS, sign).model_copy(update={"checkpoint": "best"})])
             store.finish(spec, RunRecord(run_id=spec.run_id, status="done", reason=str(sign), epochs=EPOCHS))
     finally:

@@ -6,6 +6,7 @@ every kill between two renames leaves a JSON and arrays that match, whatever the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -37,8 +38,8 @@ class _Pair:
     checkpoint: Checkpoint
 
 
-def save(folder: RunFolder, name: str, checkpoint: Checkpoint) -> None:
-    """Replace the pair called `name`; the one that was there becomes the previous one."""
+def save(folder: RunFolder, name: str, checkpoint: Checkpoint, *, spare: bool = True) -> None:
+    """Replace the pair called `name`; with `spare`, the one that was there becomes the previous one."""
     # In C order: safetensors takes the bytes as they lie, and a channels_last weight would come back shuffled.
     arrays = safetensors.numpy.save({key: np.asarray(a, order="C") for key, a in checkpoint.arrays.items()})
     state = _canonical(_encoded(checkpoint.state))
@@ -49,7 +50,7 @@ def save(folder: RunFolder, name: str, checkpoint: Checkpoint) -> None:
     with private(arrays_path, mark) as new_arrays, private(head_path, mark) as new_head:
         write_new(new_arrays, arrays)  # first, for it is what may not fit on the disk
         write_new(new_head, text.encode())
-        if arrays_path.is_file() and head_path.is_file():
+        if spare and arrays_path.is_file() and head_path.is_file():
             _copy(folder, _paths(folder, name), _paths(folder, _previous(name)))
         fence.publish(folder, new_arrays, arrays_path)
         fence.publish(folder, new_head, head_path)
@@ -61,11 +62,10 @@ def load(folder: RunFolder, name: str, notify: Notify) -> Checkpoint | None:
     return pair.checkpoint if pair else None
 
 
-def restore(folder: RunFolder, name: str, notify: Notify, up_to: int | None = None) -> Checkpoint | None:
-    """Return the newest intact checkpoint of at most `up_to` steps, having made sure that none but it is found."""
-    pair = _newest(folder, name, notify, up_to)
+def restore(folder: RunFolder, name: str, notify: Notify) -> Checkpoint | None:
+    """Return what `load` does, having put it where the newest one is, so that a damaged one is told of once."""
+    pair = _newest(folder, name, notify)
     if pair is None:
-        discard(folder, name)
         return None
     _copy(folder, (pair.head, pair.arrays), _paths(folder, name))
     return pair.checkpoint
@@ -78,9 +78,10 @@ def discard(folder: RunFolder, name: str) -> None:
 
 
 def drop_previous(folder: RunFolder, name: str) -> None:
-    """Remove the spare pair of a run that is over."""
+    """Remove the spare pair of a run that is over; where that is refused, it stays, for `doctor` to remove."""
     for path in spares(folder, name):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def spares(folder: RunFolder, name: str) -> list[Path]:
@@ -88,7 +89,7 @@ def spares(folder: RunFolder, name: str) -> list[Path]:
     return [path for path in _paths(folder, _previous(name)) if path.is_file()]
 
 
-def _newest(folder: RunFolder, name: str, notify: Notify, up_to: int | None = None) -> _Pair | None:
+def _newest(folder: RunFolder, name: str, notify: Notify) -> _Pair | None:
     for head in (_head(name), _head(_previous(name))):
         if not folder.has(head):
             continue
@@ -97,10 +98,7 @@ def _newest(folder: RunFolder, name: str, notify: Notify, up_to: int | None = No
         except (RunError, OSError, ValueError, RecursionError, SafetensorError) as fault:
             notify(f"{folder.path / head}: damaged and not used: {_short(fault)}")
             continue
-        if pair.checkpoint.state == NOTHING.state:
-            return None
-        if up_to is None or int(pair.checkpoint.state.get("step", 0)) <= up_to:
-            return pair
+        return pair if pair.checkpoint.state != NOTHING.state else None
     return None
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from gan_bench.errors import RunError
-from gan_bench.record import EpochRecord, Score
+from gan_bench.record import Checkpoint, EpochRecord, Score
 from gan_bench.store import fence
 from gan_bench.store.atomic import json_bytes
-from gan_bench.store.folder import EPOCH_COLUMNS, EPOCHS, SCORES, RunFolder
+from gan_bench.store.folder import BEST, EPOCH_COLUMNS, EPOCHS, SCORES, RunFolder
 
-History: TypeAlias = tuple[Sequence[EpochRecord], Sequence[Score]]
+RECORDED = "recorded"
 
 
 def add_epoch(folder: RunFolder, epoch: EpochRecord) -> None:
@@ -31,26 +31,55 @@ def add_scores(folder: RunFolder, scores: Sequence[Score]) -> None:
     _write(folder, SCORES, _json([*kept, *new.values()]))
 
 
-def so_far(folder: RunFolder) -> dict[str, Any]:
-    """Return every epoch and score, for a checkpoint to keep: its sum vouches for them."""
-    epochs = [epoch.model_dump() for epoch in folder.epochs()]
-    return {EPOCHS: epochs, SCORES: [score.model_dump() for score in folder.scores()]}
+@dataclass(frozen=True)
+class Recorded:
+    """What a run has recorded so far. Its checkpoints carry it, so that their sums vouch for it."""
+
+    epochs: Sequence[EpochRecord]
+    scores: Sequence[Score]
+    best: Checkpoint | None
 
 
-def parsed(kept: Any) -> History | None:
-    """Return what `so_far` kept; None if this is not what this version of gan_bench keeps."""
+def so_far(folder: RunFolder, best: Checkpoint | None) -> Recorded:
+    """Return every epoch and score of a run, with its best checkpoint."""
+    return Recorded(folder.epochs(), folder.scores(), best)
+
+
+def within(checkpoint: Checkpoint, recorded: Recorded) -> Checkpoint:
+    """Return a checkpoint that carries what was recorded."""
+    best = recorded.best
+    arrays = {f"{BEST}/{name}": array for name, array in best.arrays.items()} if best else {}
+    values = {
+        EPOCHS: [epoch.model_dump() for epoch in recorded.epochs],
+        SCORES: [score.model_dump() for score in recorded.scores],
+        BEST: best.state if best else None,
+    }
+    return Checkpoint({**checkpoint.arrays, **arrays}, {**checkpoint.state, RECORDED: values})
+
+
+def without(checkpoint: Checkpoint) -> tuple[Checkpoint, Recorded] | None:
+    """Undo `within`; None if it was done by another version of gan_bench, in words that this one doesn't know."""
     try:
-        epochs = [EpochRecord.model_validate(epoch) for epoch in kept[EPOCHS]]
-        return epochs, [Score.model_validate(score) for score in kept[SCORES]]
+        values = checkpoint.state[RECORDED]
+        epochs = [EpochRecord.model_validate(epoch) for epoch in values[EPOCHS]]
+        scores = [Score.model_validate(score) for score in values[SCORES]]
+        best_state = values[BEST]
     except (KeyError, TypeError, ValidationError):
         return None
+    state = {name: value for name, value in checkpoint.state.items() if name != RECORDED}
+    own = {name: array for name, array in checkpoint.arrays.items() if not name.startswith(f"{BEST}/")}
+    its = {
+        name.removeprefix(f"{BEST}/"): checkpoint.arrays[name] for name in checkpoint.arrays.keys() - own.keys()
+    }
+    best = Checkpoint(its, best_state) if best_state is not None else None
+    return Checkpoint(own, state), Recorded(epochs, scores, best)
 
 
-def restore(folder: RunFolder, history: History, notify: Callable[[str], None]) -> None:
+def restore(folder: RunFolder, recorded: Recorded, notify: Callable[[str], None]) -> None:
     """Make epochs.csv and scores.json what they were; what had changed meanwhile is told to `notify`."""
-    _tell_of_changes(folder, history, notify)
-    _write(folder, EPOCHS, _csv(history[0]))
-    _write(folder, SCORES, _json(history[1]))
+    _tell_of_changes(folder, recorded, notify)
+    _write(folder, EPOCHS, _csv(recorded.epochs))
+    _write(folder, SCORES, _json(recorded.scores))
 
 
 def clear(folder: RunFolder) -> None:
@@ -60,13 +89,12 @@ def clear(folder: RunFolder) -> None:
             _write(folder, name, nothing)
 
 
-def _tell_of_changes(folder: RunFolder, history: History, notify: Callable[[str], None]) -> None:
+def _tell_of_changes(folder: RunFolder, recorded: Recorded, notify: Callable[[str], None]) -> None:
     """Tell of a file that lacks what was in it at the checkpoint; what came later may well be in it, too."""
-    epochs, scores = history
     try:
-        if not {_csv([epoch]) for epoch in epochs} <= {_csv([epoch]) for epoch in folder.epochs()}:
+        if not {_csv([epoch]) for epoch in recorded.epochs} <= {_csv([epoch]) for epoch in folder.epochs()}:
             notify(f"{folder.path / EPOCHS}: has changed since it was written; taken from the checkpoint")
-        if not {_json([score]) for score in scores} <= {_json([score]) for score in folder.scores()}:
+        if not {_json([score]) for score in recorded.scores} <= {_json([score]) for score in folder.scores()}:
             notify(f"{folder.path / SCORES}: has changed since it was written; taken from the checkpoint")
     except RunError as fault:
         notify(f"{fault}; taken from the checkpoint")

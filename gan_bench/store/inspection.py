@@ -161,4 +161,4 @@ def _litter(folder: RunFolder, current: lease.Lease | None) -> Iterator[Path]:
     with contextlib.suppress(RunError):
         record = folder.record()
         if record is not None and record.status in FINISHED:
-            yield from (path for name in (CHECKPOINT, BEST) for path in pairs.spares(folder, name))
+            yield from pairs.spares(folder, CHECKPOINT)

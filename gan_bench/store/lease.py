@@ -79,7 +79,8 @@ def take(folder: Path) -> None:
         try:
             _disarm(folder, number)
         except OSError as error:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what stays of it is known as nobody's: `is_provably_dead`
+                path.unlink(missing_ok=True)
             raise refused(folder, error) from error
         _held[folder] = (path, token)
         _watched.pop(folder, None)

@@ -34,7 +34,6 @@ from gan_bench.store.reader import FINISHED, Reader
 if TYPE_CHECKING:
     from gan_bench.record import Images
 
-HISTORY = "history"
 _log = logging.getLogger(__name__)
 
 
@@ -139,23 +138,26 @@ class Store(Reader):
     def resume(self, spec: RunSpec) -> Checkpoint | None:
         """Return the newest intact checkpoint of a run that isn't finished, or None for a start from nothing.
 
-        Epochs and scores become what they were at the checkpoint, and the best weights are none of a later step,
-        so that a run goes on as if it had never gone further. Pictures are drawn again.
+        Epochs, scores and the best weights become what they were at the checkpoint, so that a run goes on as if it
+        had never gone further. Pictures are drawn again.
         """
         if not self._folder(spec).path.is_dir() or self.is_finished(spec):
             return None
         folder = self._mine(spec)
         found = pairs.restore(folder, CHECKPOINT, self.notify)
-        kept = history.parsed(found.state.get(HISTORY)) if found else None
-        if found is None or kept is None:
+        known = history.without(found) if found else None
+        if known is None:
             history.clear(folder)
             pairs.discard(folder, CHECKPOINT)
             pairs.discard(folder, BEST)
             return None
-        history.restore(folder, kept, self.notify)
-        state = {name: value for name, value in found.state.items() if name != HISTORY}
-        pairs.restore(folder, BEST, self.notify, up_to=int(state.get("step", 0)))
-        return Checkpoint(found.arrays, state)
+        checkpoint, recorded = known
+        history.restore(folder, recorded, self.notify)
+        if recorded.best:
+            pairs.save(folder, BEST, recorded.best, spare=False)
+        else:
+            pairs.discard(folder, BEST)
+        return checkpoint
 
     def begin(self, spec: RunSpec, environment: Mapping[str, Any]) -> int:
         """Make the run's folder, with spec.json and environment.json; return the attempt's number, from 1.
@@ -205,12 +207,12 @@ class Store(Reader):
     def checkpoint(self, spec: RunSpec, checkpoint: Checkpoint) -> None:
         """Replace the run's checkpoint, after all that belongs to its step; the one before stays as a spare."""
         folder = self._mine(spec)
-        state = {**checkpoint.state, HISTORY: history.so_far(folder)}
-        pairs.save(folder, CHECKPOINT, Checkpoint(checkpoint.arrays, state))
+        recorded = history.so_far(folder, pairs.load(folder, BEST, self.notify))
+        pairs.save(folder, CHECKPOINT, history.within(checkpoint, recorded))
 
     def keep_best(self, spec: RunSpec, checkpoint: Checkpoint) -> None:
         """Replace the run's best checkpoint; its `state` names the step that it is of."""
-        pairs.save(self._mine(spec), BEST, checkpoint)
+        pairs.save(self._mine(spec), BEST, checkpoint, spare=False)
 
     def finish(self, spec: RunSpec, record: RunRecord) -> None:
         """Write progress.gif, the sums of all files, and then record.json, last."""
@@ -226,7 +228,6 @@ class Store(Reader):
         fence.write_bytes(folder, folder.file(RECORD), text)
         if record.status in FINISHED:
             pairs.drop_previous(folder, CHECKPOINT)
-            pairs.drop_previous(folder, BEST)
         lease.give_back(folder.path)
 
     def _film(self, folder: RunFolder) -> None:

@@ -57,7 +57,7 @@ def faults(folder: RunFolder, names: tuple[str, ...] | None = None) -> Iterator[
             if path.is_file():
                 yield name, f"{path}: has no line in {SUMS}, or that has changed since it was written"
         elif not path.is_file():
-            yield name, f"{path}: is missing"
+            yield name, f"{path}: is missing, or {SUMS} has changed"
         elif _sum(path) != sums[name]:
             yield name, f"{path}: has changed since it was written, or {SUMS} has"
 

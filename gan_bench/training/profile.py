@@ -58,7 +58,7 @@ def profile_steps(trainer: Trainer) -> tuple[StepProfile, bytes]:
     put_back()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]
     plan = schedule(wait=0, warmup=1, active=steps, repeat=1)
-    with profile(activities=activities, schedule=plan) as profiler:
+    with profile(activities=activities, schedule=plan, acc_events=True) as profiler:  # else older ones warn
         _make_steps(trainer, lambda made, _: made == 1)
         put_back()
         profiler.step()

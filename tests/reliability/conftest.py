@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import kept_results
 import pytest
 
 from gan_bench.spec import Evaluation, RunSpec
@@ -11,6 +12,14 @@ from gan_bench.spec import Evaluation, RunSpec
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's cache that outlives a test: the classifier of the shapes is trained once."""
     return tmp_path_factory.mktemp("user-cache")
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory, score_cache: Path) -> Path:
+    """A results folder to damage copies of; see kept_results."""
+    out = tmp_path_factory.mktemp("kept") / "out"
+    kept_results.make(out, score_cache)
+    return out
 
 
 @pytest.fixture

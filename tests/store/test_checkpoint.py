@@ -214,14 +214,12 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_gives_the_room_back(
     assert steps(folder) == 10
 
 
-def test_a_checkpoint_of_later_steps_gives_way_to_the_one_before(folder: RunFolder, make_checkpoint: Make) -> None:
+def test_without_a_spare_there_is_one_pair_or_none(folder: RunFolder, make_checkpoint: Make) -> None:
     for step in (10, 20):
-        pairs.save(folder, "best", make_checkpoint(step))
-    found = pairs.restore(folder, "best", pytest.fail, up_to=15)
-    assert found is not None
-    assert found.state["step"] == 10
-    assert pairs.load(folder, "best", pytest.fail).state["step"] == 10  # type: ignore[union-attr]
-    assert pairs.restore(folder, "best", pytest.fail, up_to=5) is None
+        pairs.save(folder, "best", make_checkpoint(step), spare=False)
+    assert names(folder) == ["best.json", "best.safetensors"]
+    assert pairs.load(folder, "best", pytest.fail).state["step"] == 20  # type: ignore[union-attr]
+    pairs.discard(folder, "best")
     assert pairs.load(folder, "best", pytest.fail) is None
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +19,7 @@ from gan_bench.spec import RunSpec
 from gan_bench.store import lease
 from gan_bench.store.store import Store
 
+STORE = Path(lease.__file__).parent
 HOLDER = """
 import sys
 from pathlib import Path
@@ -112,6 +116,122 @@ def test_who_was_overtaken_can_not_write_and_leaves_the_other_alone(
     store.release(spec)
     assert theirs.exists()
     assert not store.claim(spec)
+
+
+def test_what_was_finished_between_the_two_looks_of_a_claim_is_left_alone(
+    store: Store, spec: RunSpec, make_record: Callable[..., RunRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = lease.take
+
+    def take_late(folder: Path) -> None:
+        monkeypatch.setattr(lease, "take", take)
+        store.begin(spec, {})  # another process, in the moment between
+        store.finish(spec, make_record(spec))
+        take(folder)
+
+    monkeypatch.setattr(lease, "take", take_late)
+    assert not store.claim(spec)
+    assert lease.take is take
+    assert not list((store.root / "runs" / spec.run_id).glob(".lease*"))
+
+
+def test_the_clock_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours forward and back, at the watcher's as at the holder's: neither stolen nor kept for ever."""
+    steady = 1000.0
+    jumps = itertools.cycle([0.0, 5 * 3600.0, -9 * 3600.0, 86400.0])
+    monkeypatch.setattr(lease.time, "monotonic", lambda: steady)
+    monkeypatch.setattr(lease.time, "time", lambda: 1.7e9 + steady + next(jumps))
+    path = leased_elsewhere(tmp_path)
+    for _ in range(40):  # it beats, at whatever time its clock shows
+        beat = 1.7e9 + steady + next(jumps)
+        os.utime(path, (beat, beat))
+        with pytest.raises(RunTakenError):
+            lease.take(tmp_path)
+        steady += lease.HEARTBEAT_SECONDS
+    steady += lease.STALE_SECONDS - 2 * lease.HEARTBEAT_SECONDS
+    with pytest.raises(RunTakenError):
+        lease.take(tmp_path)
+    steady += 2 * lease.HEARTBEAT_SECONDS
+    lease.take(tmp_path)
+    monkeypatch.setattr(lease.time, "time", lambda: 0.0)
+    assert lease.check(tmp_path) == 2
+    assert lease.is_held(tmp_path)
+    lease.give_back(tmp_path)
+
+
+def test_a_number_that_is_somebody_elses_by_now_is_not_given_back(tmp_path: Path) -> None:
+    lease.take(tmp_path)
+    (tmp_path / ".lease.1").unlink()
+    theirs = leased_elsewhere(tmp_path)  # taken over, finished, and begun again: the same number
+    lease.give_back(tmp_path)
+    assert theirs.exists()
+
+
+def test_what_could_not_be_given_back_does_not_shut_this_process_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    lease.take(tmp_path)
+    with monkeypatch.context() as starved:
+        starved.setattr(os, "scandir", refuse)
+        lease.give_back(tmp_path)
+    assert (tmp_path / ".lease.1").exists()
+    lease.take(tmp_path)
+    assert lease.check(tmp_path) == 2
+    lease.give_back(tmp_path)
+
+
+def test_a_pipe_that_is_called_a_lease_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".lease.7")
+    (tmp_path / ".lease.8").mkdir()
+    lease.take(tmp_path)
+    assert lease.check(tmp_path) == 1
+    lease.give_back(tmp_path)
+
+
+@pytest.mark.parametrize("room", sorted(STORE.rglob("*.py")), ids=lambda path: path.name)
+def test_no_file_lock_is_relied_on(room: Path) -> None:
+    assert not re.search(r"fcntl|flock|lockf|msvcrt|filelock", room.read_text())
+
+
+def test_without_hard_links_one_of_many_has_the_lease(tmp_path: Path) -> None:
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    assert [racer.stdout.readline() for racer in racers if racer.stdout] == [b"ready\n"] * 4
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write(b"go\n")
+        racer.stdin.flush()
+    won = [racer.stdout.readline() for racer in racers if racer.stdout]
+    for racer in racers:
+        racer.communicate(b"end\n")
+    assert sorted(won) == [b"held\n", b"taken\n", b"taken\n", b"taken\n"]
+
+
+RACER = """
+import errno, os, sys
+from pathlib import Path
+from gan_bench.errors import RunTakenError
+from gan_bench.store import lease
+
+def refuse(*_, **__):
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+os.link = refuse
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    lease.take(Path(sys.argv[1]))
+    print("held", flush=True)
+except RunTakenError:
+    print("taken", flush=True)
+sys.stdin.readline()
+"""
 
 
 def test_a_claim_is_refused_where_there_is_a_result(

@@ -165,10 +165,12 @@ def test_resume_drops_what_came_after_the_checkpoint(
 ) -> None:  # fmt: skip
     trained(store, spec, 2)
     store.keep_best(spec, make_checkpoint(20))
+    store.checkpoint(spec, make_checkpoint(20))
     store.add_epoch(spec, make_epoch(3))
     store.add_scores(spec, [make_score(step=30), make_score(step=30, metric="kid_mean")])
     store.add_grid(spec, 3, np.zeros((8, 8), np.uint8))
     store.keep_best(spec, make_checkpoint(30))
+    store.keep_best(spec, make_checkpoint(40))
     found = store.resume(spec)
     assert found is not None
     assert found.state == {"epoch": 2, "step": 20}

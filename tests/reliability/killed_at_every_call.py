@@ -1,0 +1,65 @@
+"""A program that trains whole runs, each killed at another of its calls that change files; a test compares them.
+
+Everything heavy is imported and loaded once; each attempt is a fork, and dies, or ends, as a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from counted_calls import Calls, counted
+
+import gan_bench as gb
+from gan_bench.execution import local  # noqa: F401 (before any fork)
+
+MATRIX = gb.Matrix(
+    models=("vanilla",), dataset="synthetic", epochs=2, batch_size=256, eval_samples=160, eval_every=1,
+    metrics=("fid",), settings={"width": 0.0625},
+)  # fmt: skip
+EVERY_STEP = 1e-9
+
+
+def attempt(root: Path, cache: Path, at: int, fresh: bool = False) -> bool:
+    """Give the command in a process of its own; say whether it was killed."""
+    child = os.fork()
+    if child == 0:
+        options = gb.Options(
+            out=root, preset="smoke", device="cpu", cache_dir=cache, offline=True, checkpoint_every=EVERY_STEP,
+            fresh=fresh,
+        )  # fmt: skip
+        os.fsync = lambda descriptor: None  # a kill, other than a power cut, loses nothing that was written
+        with counted(root, at, lambda name: os.kill(os.getpid(), signal.SIGKILL)) as calls:
+            gb.run(MATRIX, options)
+        keep(root, calls)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0, f"{root.name}, call {at}: {status}"
+    return os.WIFSIGNALED(status)
+
+
+def keep(root: Path, calls: Calls) -> None:
+    root.with_suffix(".calls").write_text(json.dumps({"made": calls.made, "past": calls.past}))
+
+
+def main() -> None:
+    """FOLDER CACHE FIRST STEP: kill at the calls FIRST, FIRST + STEP, ... until one is not reached."""
+    root, cache, first, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    options = gb.Options(out=root / "quiet", preset="smoke", device="cpu", cache_dir=cache, offline=True)
+    gb.plan(MATRIX, options)  # loads the data and the nets, for every fork
+    for _ in range(2):  # the second time, the cache has what it needs
+        attempt(root / "quiet", cache, 0, fresh=True)
+    kills, at = 0, first
+    while attempt(root / str(at), cache, at):
+        kills += 1
+        kills += at % 3 == 0 and attempt(root / str(at), cache, 1 + at * 7 % 90)  # and again while it goes on
+        assert not attempt(root / str(at), cache, 0)
+        at += step
+    sys.stdout.write(json.dumps({"kills": kills, "last": at - step}))
+
+
+if __name__ == "__main__":
+    main()

