@@ -3,15 +3,18 @@
 The textbook loop is what small projects have: DataLoader with torchvision transforms, BCELoss on sigmoids, Adam,
 `.item()` at every step, gradients of D computed and thrown away in G's half, fakes drawn twice.
 
+Every contestant has a process of its own, and they take turns. The share of the peak is the step's arithmetic,
+counted, over that of large square matrix products in the same time: torch.mm's, and oneDNN's where the trainer
+uses those.
+
     python benchmarks/step_time.py --models vanilla,dcgan28 --repeats 5 --data-root FOLDER --out step_time.json
 """
 
 from __future__ import annotations
 
 import functools
-import gc
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import timing
@@ -28,11 +31,12 @@ from gan_bench.models.dropout import Dropout
 from gan_bench.models.model import build_model
 from gan_bench.spec import RunSpec
 from gan_bench.training.flops import step_flops
+from gan_bench.training.kernels import linear, onednn_wins
 from gan_bench.training.state import dropouts
 from gan_bench.training.trainer import Trainer
 
 MATMUL_SIZE = 2048
-PRODUCTS = 6
+MM, ONEDNN = "torch.mm", "oneDNN"
 
 
 class Pictures(Dataset):  # type: ignore[type-arg]
@@ -122,8 +126,14 @@ def endless(spec: RunSpec, images: Tensor, device: torch.device, workers: int) -
 
 
 def ours(spec: RunSpec, images: Tensor, device: torch.device) -> Stepper:
-    endless_spec = spec.model_copy(update={"epochs": 10**6, "steps": None})
-    trainer = Trainer([endless_spec], resized(images, spec.image_size).to(device), device)
+    return together([spec], images, device)
+
+
+def together(specs: Sequence[RunSpec], images: Tensor, device: torch.device) -> Stepper:
+    """Return what makes steps of runs that are trained as lanes of one program, for ever."""
+    endless_specs = [spec.model_copy(update={"epochs": 10**6, "steps": None}) for spec in specs]
+    trainer = Trainer(endless_specs, resized(images, specs[0].image_size).to(device), device)
+    trainer.warm_up(print)
 
     def steps(count: int) -> None:
         goal = trainer.step + count
@@ -135,76 +145,108 @@ def ours(spec: RunSpec, images: Tensor, device: torch.device) -> Stepper:
     return steps
 
 
-def products(device: torch.device) -> Callable[[], None]:
-    """Return work that is nothing but large fp32 matrix products: what the device does at best."""
-    a = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=device)
+def matmul(device: torch.device, dtype: torch.dtype) -> Stepper:
+    """Return what makes large matrix products, as `torch.mm` makes them."""
+    a = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=device, dtype=dtype)
 
-    def multiply() -> None:
-        for _ in range(PRODUCTS):
+    def multiply(count: int) -> None:
+        for _ in range(count):
             torch.mm(a, a)
 
     return multiply
 
 
-def measure(spec: RunSpec, images: Tensor, device: torch.device, repeats: int, count: int) -> dict[str, Any]:
-    """Return a row: seconds a step of each contestant, `count` steps at a time, and what follows from them."""
-    running: dict[str, Stepper] = {
-        "ours": ours(spec, images, device),
-        "textbook, 0 workers": textbook(spec, images, device, 0),
-        "textbook, 2 workers": textbook(spec, images, device, 2),
+def onednn() -> Stepper:
+    """Return what makes the same products by oneDNN, where the trainer prefers it."""
+    a = torch.randn(1, MATMUL_SIZE, MATMUL_SIZE)
+
+    def multiply(count: int) -> None:
+        for _ in range(count):
+            linear(a, a, None, by_onednn=True)
+
+    return multiply
+
+
+def builders(spec: RunSpec, images: Tensor, device: torch.device) -> dict[str, Callable[[], Stepper]]:
+    """Return how each contestant is made, in a process of its own."""
+    dtype = torch.bfloat16 if spec.precision == "bf16" else torch.float32
+    found: dict[str, Callable[[], Stepper]] = {
+        "ours": functools.partial(ours, spec, images, device),
+        "textbook, 0 workers": functools.partial(textbook, spec, images, device, 0),
+        "textbook, 2 workers": functools.partial(textbook, spec, images, device, 2),
+        MM: functools.partial(matmul, device, dtype),
     }
-    matmul = products(device)
-    matmul()
-    for steps in running.values():
-        steps(3)
-    works: dict[str, timing.Work] = {name: functools.partial(steps, count) for name, steps in running.items()}
-    works["matmul"] = matmul
-    seconds = timing.interleaved(works, device, repeats, warm_up=0)
-    peaks = [PRODUCTS * 2 * MATMUL_SIZE**3 / each for each in seconds.pop("matmul")]
-    times = {name: [each / count for each in all_steps] for name, all_steps in seconds.items()}
-    running.clear()
-    works.clear()
-    gc.collect()  # ends the workers of the loaders
+    if device.type == "cpu" and onednn_wins():
+        found[ONEDNN] = onednn
+    return found
+
+
+def measure(spec: RunSpec, images: Tensor, device: torch.device, repeats: int, seconds: float) -> dict[str, Any]:
+    """Return a row: seconds a step of each contestant, and what follows from them."""
+    contestants = {name: timing.Elsewhere(build) for name, build in builders(spec, images, device).items()}
+    works: dict[str, timing.Work] = {}
+    counts = {}
+    for name, work in contestants.items():
+        work(3)
+        once = timing.timed(functools.partial(work, 2), device) / 2
+        counts[name] = min(500, max(2, round(seconds / once)))
+        works[name] = functools.partial(work, counts[name])
+    total = timing.interleaved(works, device, repeats, warm_up=0)
+    for contestant in contestants.values():
+        contestant.close()
+    times = {name: [each / counts[name] for each in all_steps] for name, all_steps in total.items()}
     flops = step_flops(spec)
+    peaks = {
+        name: [2 * MATMUL_SIZE**3 / each for each in times.pop(name)] for name in (MM, ONEDNN) if name in times
+    }
     best = min((name for name in times if name != "ours"), key=lambda name: statistics.median(times[name]))
     return {
         "model": spec.model,
+        "precision": spec.precision,
         "batch_size": spec.batch_size,
         "step_gflop": flops / 1e9,
         "seconds": times,
-        "matmul_flops": peaks,
+        "peak_flops": peaks,
         "best_textbook": best,
         "speedup": timing.ratios(times[best], times["ours"]),
-        "fraction_of_matmul_peak": [flops / each / peak for each, peak in zip(times["ours"], peaks, strict=True)],
+        "fraction_of_peak": {
+            name: [flops / each / peak for each, peak in zip(times["ours"], found, strict=True)]
+            for name, found in peaks.items()
+        },
     }
 
 
 def main() -> None:
     parser = timing.options(__doc__)
     parser.add_argument("--models", default="vanilla,dcgan28,dcgan28-tf,dcgan32,dcgan64")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16"), help="of our trainer")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement, about")
     parser.add_argument("--dataset", default="mnist")
     given = parser.parse_args()
     device = environment.find_device(given.device)
     data = datasets.get(given.dataset).load(given.data_root, offline=True, notify=print)
-    matrix = Matrix(models=tuple(given.models.split(",")), dataset=given.dataset, batch_size=given.batch_size)
+    matrix = Matrix(
+        models=tuple(given.models.split(",")),
+        dataset=given.dataset,
+        batch_size=given.batch_size,
+        precision=given.precision,
+    )
     rows = []
     for spec in matrix.expand(Registries()):
-        trial = functools.partial(ours(spec, data.train, device), 2)
-        count = max(2, round(given.seconds / timing.timed(trial, device) * 2))
-        rows.append(measure(spec, data.train, device, given.repeats, min(count, 200)))
+        rows.append(measure(spec, data.train, device, given.repeats, given.seconds))
         show(rows[-1])
-    timing.keep(given.out, device, rows)
+        timing.keep(given.out, device, rows)
 
 
 def show(row: dict[str, Any]) -> None:
-    columns = ["model", *row["seconds"], "speed-up over the best", "% of matmul peak"]
+    fractions = {f"% of {name}": timing.spread(each, 100) for name, each in row["fraction_of_peak"].items()}
+    columns = ["model", *row["seconds"], "speed-up over the best", *fractions]
     cells = [
         row["model"],
         *(timing.spread(each, 1e3) for each in row["seconds"].values()),
         timing.spread(row["speedup"]),
-        timing.spread(row["fraction_of_matmul_peak"], 100),
+        *fractions.values(),
     ]
     timing.show("ms a step: median (min to max)", columns, [cells])
 

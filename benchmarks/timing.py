@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeAlias
 
@@ -61,6 +63,39 @@ def interleaved(
         for name in names[first:] + names[:first]:
             seconds[name].append(timed(contestants[name], device))
     return seconds
+
+
+class Elsewhere:
+    """A contestant in a process of its own, so that neither allocator, caches nor settings are shared.
+
+    `build`, a function that can be pickled, makes there what is called with a number at every `__call__` here.
+    """
+
+    def __init__(self, build: Callable[[], Callable[[int], object]]) -> None:
+        processes = multiprocessing.get_context("spawn")
+        self._pipe, theirs = processes.Pipe()
+        self._process = processes.Process(target=_serve, args=(build, theirs))
+        self._process.start()
+        theirs.close()
+
+    def __call__(self, number: int) -> None:
+        """Have the work done, and wait for it; EOFError if the process has died."""
+        self._pipe.send(number)
+        self._pipe.recv()
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.send(None)
+        self._process.join()
+
+
+def _serve(build: Callable[[], Callable[[int], object]], pipe: Connection) -> None:
+    work = build()
+    while (number := pipe.recv()) is not None:
+        work(number)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        pipe.send(number)
 
 
 def ratios(one: Sequence[float], other: Sequence[float]) -> list[float]:

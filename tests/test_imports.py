@@ -18,11 +18,11 @@ FIRST = {"errors", "interruption", "registry", "spec", "parsing", "matrix", "rec
 LAYERS = [
     {"_version"},
     FIRST,
-    {"models", "losses", "data"},
-    {"training", "metrics", "environment"},
+    {"models", "losses", "data", "environment"},
+    {"training", "metrics"},
     {"pipeline"},
     {"execution", "store", "report"},
-    {"session"},
+    {"session", "fitting"},
     {"benchmark"},
     {"cli"},
 ]

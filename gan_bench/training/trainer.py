@@ -109,6 +109,11 @@ class Trainer:
         return len(self.specs)
 
     @property
+    def is_captured(self) -> bool:
+        """Whether steps run as one CUDA graph."""
+        return isinstance(self._program, Graph)
+
+    @property
     def finished(self) -> bool:
         """Whether every step was made, and every epoch told."""
         return self.step >= self.total_steps and self._open is None
@@ -140,11 +145,19 @@ class Trainer:
                 self._compile_if_faster(notify)
         return clock.stop()
 
-    def _choose_ways(self) -> None:
-        for module in (self._g_module, self._d_module):
+    def time_ways(self) -> dict[str, list[ways.Timing]]:
+        """Time every convolution of both networks, g and d, in each way that lanes can go."""
+        timings = {}
+        for net, module in (("g", self._g_module), ("d", self._d_module)):
             with ways.seen_shapes(module) as shapes:
                 self._try_out(self._advance, 1)
-            ways.choose_(module, ways.time_ways(module, shapes, self._step.dtype, self.device))
+            timings[net] = ways.time_ways(module, shapes, self._step.dtype, self.device)
+        return timings
+
+    def _choose_ways(self) -> None:
+        timings = self.time_ways()
+        ways.choose_(self._g_module, timings["g"])
+        ways.choose_(self._d_module, timings["d"])
 
     def _capture(self, notify: Callable[[str], None]) -> None:
         """Run steps as one CUDA graph from now on, if its first ones give what eager steps give."""

@@ -15,19 +15,22 @@ F64 = torch.float64
 
 
 def textbook(spec: RunSpec, images: Tensor, start: dict[str, dict[str, Tensor]], steps: int) -> tuple[dict, list]:
-    """Train in float64 from the given weights; return final tensors of both networks and each step's losses."""
-    model = build_model(spec)
-    g, d = model.generator().to(F64), model.discriminator().to(F64)
+    """Train in float64 from the given weights; return final tensors of both networks and each step's losses.
+
+    It runs where the images [N, C, H, W] are.
+    """
+    model, device = build_model(spec), images.device
+    g, d = model.generator().to(device, F64), model.discriminator().to(device, F64)
     for net, weights in ((g, start["g"]), (d, start["d"])):
         net.load_state_dict(weights)
     betas = (model.recipe.beta1, model.recipe.beta2)
     g_adam = torch.optim.Adam(g.parameters(), lr=spec.lr_g, betas=betas)
     d_adam = torch.optim.Adam(d.parameters(), lr=spec.lr_d, betas=betas)
-    streams, size, losses = Streams(spec.seed, torch.device("cpu")), spec.batch_size, []
+    streams, size, losses = Streams(spec.seed, device), spec.batch_size, []
     per_epoch = len(images) // size
     for step in range(steps):
         if step % per_epoch == 0:
-            order = torch.randperm(len(images), generator=streams["data"])
+            order = torch.randperm(len(images), generator=streams["data"], device=device)
         first = step % per_epoch * size
         real = images[order[first : first + size]].to(F64) / 127.5 - 1
         noise = draw_noise(model.recipe.noise, (size, model.recipe.z_dim), streams["noise"], F64)
