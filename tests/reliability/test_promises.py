@@ -8,16 +8,25 @@ import pytest
 
 TESTS = Path(__file__).parent.parent
 PROMISES = {
-    "bit-exact resume": ["reliability/test_killed_runs.py::test_a_run_killed_at_random_equals_an_undisturbed_one"],
+    "bit-exact resume": [
+        "reliability/test_killed_runs.py::test_a_run_killed_at_random_equals_an_undisturbed_one",
+        "reliability/test_killed_runs.py::test_a_run_killed_at_every_call_equals_an_undisturbed_one",
+    ],
     "atomic artefacts": [
         "store/test_kill.py::test_killed_at_every_call_a_run_goes_on",
         "store/test_checkpoint.py::test_a_damaged_newest_checkpoint_gives_way_to_the_one_before",
         "store/test_store.py::test_a_damaged_file_is_told_and_the_others_are_read",
+        "reliability/test_damage.py::test_a_damaged_file_of_a_finished_run_is_noticed_and_what_is_reported_is_mended",
+        "reliability/test_damage.py::test_a_half_finished_run_goes_on_in_spite_of_a_damaged_file",
     ],
     "two processes, one folder": [
         "reliability/test_shared_folder.py::test_processes_on_one_folder_commit_each_run_once",
         "reliability/test_shared_folder.py::test_two_commands_share_a_matrix_and_both_end_with_all_of_it",
         "reliability/test_shared_folder.py::test_a_stopped_owner_is_taken_over_and_fenced_off_when_it_wakes_up",
+        "reliability/test_stopped_owners.py::test_who_was_stopped_at_any_call_and_overtaken_changes_nothing",
+        "store/test_lease.py::test_what_was_finished_between_the_two_looks_of_a_claim_is_left_alone",
+        "store/test_lease.py::test_without_hard_links_one_of_many_has_the_lease",
+        "store/test_lease.py::test_no_file_lock_is_relied_on",
     ],
     "changed specs and code": [
         "reliability/test_changed_code.py::test_other_values_are_other_runs_beside_the_old",
@@ -37,7 +46,10 @@ PROMISES = {
         "reliability/test_signals.py::test_a_second_interrupt_ends_at_once",
     ],
     "refused writes": [
-        "reliability/test_failures.py::test_a_disk_that_refuses_is_one_clear_line_and_harms_nothing"
+        "reliability/test_failures.py::test_a_disk_that_refuses_is_one_clear_line_and_harms_nothing",
+        "reliability/test_full_disk.py::test_a_full_and_a_read_only_disk_cost_one_run_and_a_clear_line",
+        "reliability/test_refused_calls.py::test_a_refused_call_is_one_clear_line_and_the_same_again_ends_well",
+        "store/test_lease.py::test_the_clock_decides_nothing",
     ],
     "no code from data": [
         "reliability/test_no_code_from_data.py::test_nothing_that_is_read_can_be_run",
@@ -60,7 +72,10 @@ PROMISES = {
         "report/test_report_files.py::test_text_of_a_run_is_only_ever_text",
         "report/test_report_files.py::test_csv_never_starts_a_text_cell_with_a_formula_sign",
     ],
-    "doctor": ["store/test_inspection.py::test_repair_removes_what_killed_writers_left_and_only_that"],
+    "doctor": [
+        "store/test_inspection.py::test_repair_removes_what_killed_writers_left_and_only_that",
+        "store/test_inspection.py::test_a_hostile_folder_is_told_of_and_repair_stays_inside",
+    ],
 }
 
 
