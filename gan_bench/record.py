@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
-from gan_bench.spec import EvalProtocol, Frozen, RunSpec
+from gan_bench.spec import EvalProtocol, Frozen, Key, Line, RunSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +42,9 @@ class EpochRecord(Frozen):
 class Score(Frozen):
     """One metric's value with its protocol, and what real data (floor) and noise get under the same one."""
 
-    metric: str
+    metric: Key
     """The column's name, such as fid, inception_score_mean, kid_mean, precision, modes_covered."""
-    title: str
+    title: Line
     """What a table or an axis calls it, such as FID or KID (x 1000)."""
     better: Literal["lower", "higher"]
     value: float
@@ -85,8 +85,8 @@ class RunRecord(Frozen):
     g_params: int = 0
     d_params: int = 0
     step_flops: int | None = None
-    device: str = ""
-    device_name: str = ""
+    device: Line = ""
+    device_name: Line = ""
     lanes: int = 1
     best_epoch: int | None = None
     started_at: str = ""

@@ -108,9 +108,9 @@ def test_out_of_memory_is_tried_once_more_with_half_the_lanes(
     assert [(record.status, record.lanes, record.attempts) for record in found] == [("done", 2, 2)] * 4
     monkeypatch.setattr(moody, "bad_calls", 99)
     monkeypatch.setattr(moody, "lanes", [])
-    found = trial("always", losses=("moody",), epochs=1, seeds=(0, 1), lanes=2).run()
-    assert [(record.status, record.attempts) for record in found] == [("failed", 2)] * 2
-    assert moody.lanes == [2, 1, 1], "once, not for ever"
+    found = trial("always", losses=("moody",), epochs=1, seeds=(0, 1, 2, 3), lanes=4).run()
+    assert [(record.status, record.attempts) for record in found] == [("failed", 2)] * 4
+    assert moody.lanes == [4, 2, 2], "once, not for ever"
     reasons = [run.record.reason for run in trial("always").stored()]
     assert all(type(fault.value).__name__ in reason for reason in reasons)
 
@@ -164,7 +164,8 @@ class Bad(BCE):
 """
 HANGS = """
         children = [subprocess.Popen(["sleep", "600"], start_new_session=apart) for apart in (False, True)]
-        Path(FOLDER, "grandchildren").write_text(" ".join(str(child.pid) for child in children))
+        orphan = subprocess.check_output(["sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"], text=True)
+        Path(FOLDER, "grandchildren").write_text(" ".join([orphan, *(str(child.pid) for child in children)]))
         time.sleep(600)
 """
 IS_KILLED = """
@@ -219,6 +220,7 @@ def test_a_process_that_is_lost_is_one_record_and_the_rest_goes_on(
     assert not list((tmp_path / "out").glob("runs/*/.lease*"))
     if wrong == HANGS:
         grandchildren = [int(pid) for pid in (tmp_path / "grandchildren").read_text().split()]
+        assert len(grandchildren) == 3
         wait_until(lambda: not any(map(lives, grandchildren)), 5)
     (tmp_path / "well").touch()
     with running(Ask((*asked, "--no-retry-failed"), cache, tmp_path / "left")) as process:

@@ -26,7 +26,9 @@ from gan_bench.store.store import Store
 
 root, lines = Path(sys.argv[1]), sys.stdin.read().splitlines()
 store = Store.open(root, create=True)
-for spec in map(RunSpec.model_validate_json, lines):
+specs = [RunSpec.model_validate_json(line) for line in lines]
+store.expect(specs)
+for spec in specs:
     if not store.claim(spec):
         continue
     assert store.begin(spec, {}) == 1, "it was trained twice"
