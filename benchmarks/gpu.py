@@ -45,16 +45,8 @@ def parts(given: argparse.Namespace) -> dict[str, list[str]]:
     if given.device == "cpu":
         return found
     few = ["--repeats", "3", "--seconds", "1"]
-    found["matrix"] = [
-        sys.executable,
-        "-m",
-        "gan_bench",
-        "run",
-        *README_MATRIX,
-        "--out",
-        str(given.out / "matrix"),
-    ]
-    found["matrix"] += ["--data-root", str(given.data_root), "--device", given.device]
+    run = [sys.executable, "-m", "gan_bench", "run", *MATRIX.split(), *places]
+    found["matrix"] = [*run, "--out", str(given.out / "matrix")]
     found["step, bf16"] = script("step_time", "--precision", "bf16", "--models", "dcgan64,vanilla,dcgan28", *few)
     found["lanes"] = script("lanes", "--precision", "tf32", "--lanes", "1,4,16", *few)
     found["evaluation"] = script("evaluation", "--repeats", "3")

@@ -109,6 +109,86 @@ def test_warm_up_leaves_no_trace(model_name):
         assert np.array_equal(array, after.arrays[name]), name
 
 
+@pytest.mark.parametrize("steps_before", [0, 3, 8])
+def test_trial_steps_leave_no_trace(steps_before):
+    """Timed at the start, in the middle of an epoch and at its end, a run ends as the one that was left alone."""
+    specs, images = [small_spec("dcgan28", seed=seed) for seed in (0, 1)], random_images(28)
+    alone, tried = trained(specs, images, torch.float32), Trainer(specs, images, CPU)
+    if steps_before:
+        tried.train_steps(pause=lambda: tried.step >= steps_before)
+    assert tried.seconds_per_step(11) > 0
+    timings = tried.time_ways()
+    assert {timing.layer for timing in timings["d"]} == {"0", "3"}
+    while not tried.finished:
+        tried.train_epoch()
+    for lane in range(2):
+        for name, array in alone.state(lane).arrays.items():
+            assert np.array_equal(array, tried.state(lane).arrays[name]), name
+
+
+class FakeGraph:
+    """Stands in for a CUDA graph: replays the step, or a step that has gone wrong."""
+
+    faulty = False
+
+    def __init__(self, advance, generators, device) -> None:
+        self.advance = advance
+        self.generators = generators
+
+    def __call__(self) -> None:
+        if not self.faulty:
+            self.advance()
+
+
+class FaultyGraph(FakeGraph):
+    faulty = True
+
+
+class NoGraph:
+    def __init__(self, *args) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+
+@pytest.mark.parametrize(
+    ("graph", "word"),
+    [(FakeGraph, None), (FaultyGraph, "gave other losses"), (NoGraph, "not permitted when stream")],
+)
+def test_a_graph_is_taken_only_if_it_gives_the_losses_of_eager_steps(monkeypatch, graph, word):
+    monkeypatch.setattr("gan_bench.training.trainer.Graph", graph)
+    spec, images = small_spec("vanilla"), random_images(28)
+    alone, trainer, told = trained([spec], images, torch.float32), Trainer([spec], images, CPU), []
+    trainer._capture(told.append)
+    assert trainer.is_captured is (word is None)
+    assert (told == []) if word is None else (len(told) == 1 and word in told[0])
+    while not trainer.finished:
+        trainer.train_epoch()
+    for name, array in alone.state(0).arrays.items():
+        assert np.array_equal(array, trainer.state(0).arrays[name]), name
+
+
+@pytest.mark.slow
+def test_compiled_steps_give_the_losses_of_eager_ones():
+    spec, images = small_spec("dcgan28"), random_images(28)
+    eager, compiled = Trainer([spec], images, CPU), Trainer([spec], images, CPU)
+    compiled.compile()
+    one, other = eager.train_epoch()[0], compiled.train_epoch()[0]
+    assert (one.d_loss, one.g_loss) == pytest.approx((other.d_loss, other.g_loss), rel=1e-3)
+
+
+def test_a_compiler_that_fails_or_does_not_help_is_left(monkeypatch):
+    spec, images = small_spec("vanilla"), random_images(28)
+    told, trainer = [], Trainer([spec], images, CPU)
+    monkeypatch.setattr("gan_bench.training.trainer.Graph", FakeGraph)
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: broken)
+    trainer._compile_if_faster(told.append)
+    assert told == ["layers are not fused: torch.compile failed (no compiler here)"]
+    assert len(trainer.train_epoch()) == 1
+
+
+def broken(*args):
+    raise OSError("no compiler here")
+
+
 def test_a_lane_that_diverges_leaves_its_neighbours_alone():
     specs = [small_spec("dcgan28", seed=seed) for seed in (0, 1)]
     images = random_images(28)
