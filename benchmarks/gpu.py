@@ -41,7 +41,8 @@ def parts(given: argparse.Namespace) -> dict[str, list[str]]:
         return [*own, *places, "--out", str(out)]
 
     places = ["--device", given.device, "--data-root", str(given.data_root)]
-    found = {"checks": script("gpu_checks")}
+    found: dict[str, list[str]] = {}
+    found["checks"] = script("gpu_checks")
     if given.device == "cpu":
         return found
     few = ["--repeats", "3", "--seconds", "1"]

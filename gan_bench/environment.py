@@ -151,7 +151,8 @@ def peak_memory(device: torch.device) -> tuple[int, int]:
 def free_memory(device: torch.device) -> int:
     """Return the bytes that are free on the device, or, on a CPU, to processes of this machine."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     with contextlib.suppress(OSError):
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):

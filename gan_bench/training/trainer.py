@@ -73,6 +73,8 @@ class Trainer:
 
         if device.type == "cpu":
             environment.keep_freed_memory()
+        else:  # every step has the same shapes: the search for the fastest kernels is made once
+            torch.backends.cudnn.benchmark = not environment.is_deterministic()
         precision.set_matmul(first.precision)
         model = build_model(first)
         self.recipe = model.recipe

@@ -1,0 +1,51 @@
+"""benchmarks/gpu.py: its checks pass where they can be made without a GPU, and a check that fails fails it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gan_bench.data.dataset import datasets
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+DATA = Path(os.environ.get("GAN_BENCH_DATA", "nowhere"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not datasets.get("mnist").at_hand(DATA), reason="GAN_BENCH_DATA has no MNIST"),
+]
+
+
+def run(out: Path, paths: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--data-root", str(DATA), "--out", str(out)]
+    environment = {**os.environ, "PYTHONPATH": paths}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def test_every_check_that_a_cpu_can_make_passes(tmp_path):
+    done = run(tmp_path)
+    kept = json.loads((tmp_path / "gpu.json").read_text())
+    outcomes = [row["outcome"] for row in kept["parts"]["checks"]["rows"]]
+    assert done.returncode == 0, done.stdout
+    assert len(outcomes) > 25
+    assert set(outcomes) == {"ok"}
+    assert {row[2] for row in kept["figures"]} == {"not measured"}
+
+
+def test_a_check_that_fails_fails_the_script(tmp_path):
+    """An oracle that stands in front of the true one trains nothing."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, types\n"
+        "module = types.ModuleType('oracle')\n"
+        "module.textbook = lambda spec, images, start, steps: (start, [])\n"
+        "sys.modules['oracle'] = module\n"
+    )
+    done = run(tmp_path, str(tmp_path))
+    assert done.returncode == 1
+    rows = json.loads((tmp_path / "gpu.json").read_text())["parts"]["checks"]["rows"]
+    assert {row["check"].split(",")[0] for row in rows if row["outcome"] != "ok"} == {"equals_the_textbook"}
