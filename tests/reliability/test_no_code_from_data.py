@@ -168,7 +168,7 @@ def test_no_bomb_in_the_cache_goes_off(kept: Path, score_cache: Path, tmp_path: 
     shutil.copytree(score_cache, cache)
     for name in names:
         (cache / name).write_bytes(KINDS[kind][0]())
-    (record,) = kept_results.Trial(tmp_path / "new", cache, {"epochs": 1}, {}).run()
+    (record,) = kept_results.Trial(tmp_path / "new", cache, {**kept_results.KNOWN, "epochs": 1}, {}).run()
     assert record.status == "done", "it is worked out again"
 
 

@@ -20,7 +20,10 @@ from gan_bench.execution import processes
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="POSIX signals"), pytest.mark.slow]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGUSR2: 143}
-MOMENTS = ("planning", "evaluation reference", "group", "step", "epoch", "write", "evaluation scores", "report")
+MOMENTS = (
+    "planning", "evaluation reference", "group", "step", "epoch", "write", "evaluation scores", "finished",
+    "report",
+)  # fmt: skip
 TALKATIVE = """
 from gan_bench import pipeline
 from gan_bench.metrics.extractors.classifier import ClassifierExtractor
@@ -102,7 +105,7 @@ def test_at_any_moment_nothing_is_lost_and_the_same_command_goes_on(
     arguments = asked(out, plugin, 1)
     with running(Ask(arguments, mine, tmp_path / "log", moment, sent, of_run="s1")) as stopped:
         assert_left_in_order(stopped, CODES[sent], out)
-    finished = {"planning": 0, "evaluation reference": 0, "report": 2}.get(moment, 1)
+    finished = {"planning": 0, "evaluation reference": 0, "finished": 2, "report": 2}.get(moment, 1)
     over = [folder for folder in run_folders(out) if (folder / "record.json").exists()]
     assert len(over) == finished, "a run that was over is lost, or one that was not is called over"
     before = [contents(folder) for folder in over]

@@ -62,18 +62,19 @@ def test_who_was_stopped_at_any_call_and_overtaken_changes_nothing(
     try:
         owners += [owner(root, at) for at, root in enumerate(roots, 1)]
         before = overtake(roots)
-        for child, root in zip(owners, roots, strict=True):
+        for child, root in zip(list(owners), roots, strict=True):
             os.kill(child, signal.SIGCONT)
             ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            owners.remove(child)
             ends[ended] += 1
             outcome = Store.open(root, create=False).outcome(SPEC)
             assert outcome is not None
             assert contents(root) == before[root], f"stopped before {calls.made[int(root.name) - 1]} {root.name}"
             assert (ended == DONE) == (outcome.reason == str(FIRST)), f"{root.name}: {ended}"
             assert not list(root.glob("runs/*/.lease*"))
-        owners.clear()
     finally:
         for child in owners:
             os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
     assert ends.keys() == {FENCED, REFUSED, DONE}
     assert ends[FENCED] > 100, "too few were overtaken while they trained: this proves little"
