@@ -103,7 +103,7 @@ class Trainer:
         self._cursor = torch.zeros((), dtype=torch.int64, device=device)
         self._batch = torch.arange(self.batch_size, device=device)
         self._sums = torch.zeros(len(MEASURES), self.lanes, device=device, dtype=dtype)
-        self._program: Advance = self._advance
+        self._graph: Graph | None = None
 
     @property
     def lanes(self) -> int:
@@ -113,7 +113,7 @@ class Trainer:
     @property
     def is_captured(self) -> bool:
         """Whether steps run as one CUDA graph."""
-        return isinstance(self._program, Graph)
+        return self._graph is not None
 
     @property
     def finished(self) -> bool:
@@ -163,7 +163,7 @@ class Trainer:
 
     def _capture(self, notify: Callable[[str], None]) -> None:
         """Run steps as one CUDA graph from now on, if its first ones give what eager steps give."""
-        self._program = self._advance
+        self._graph = None
         generators = [lane[name] for lane in self._streams for name in ("noise", "dropout")]
         try:
             graph = Graph(self._advance, generators, self.device)
@@ -174,12 +174,12 @@ class Trainer:
             )
             return
         if agree(eager, captured):
-            self._program = graph
+            self._graph = graph
         else:
             notify("steps are launched kernel by kernel: a CUDA graph of them gave other losses")
 
     def _compile_if_faster(self, notify: Callable[[str], None]) -> None:
-        plain, seconds = self._program, self.seconds_per_step(TRIAL_STEPS)
+        plain, seconds = self._graph, self.seconds_per_step(TRIAL_STEPS)
         try:
             self.compile()
             self._try_out(self._advance, WARM_UP_STEPS)
@@ -189,16 +189,16 @@ class Trainer:
         except Exception as error:  # a compiler may be missing, or fail in ways of its own
             notify(f"layers are not fused: torch.compile failed ({_first_line(error)})")
         self._step.compile(False)
-        self._program = plain
+        self._graph = plain
 
     def compile(self) -> None:
         """Let torch.compile fuse both networks' layers: the next steps are slow, and later ones faster, or not."""
         self._step.compile(True)
-        self._program = self._advance
+        self._graph = None
 
     def seconds_per_step(self, steps: int) -> float:
         """Time so many steps that leave no trace; return seconds a step, of all lanes."""
-        return self._try_out(self._program, steps)[1] / steps
+        return self._try_out(self._one_step, steps)[1] / steps
 
     def _try_out(self, program: Advance, steps: int) -> tuple[Tensor, float]:
         """Make steps of a fresh epoch that leave no trace; return the sums of MEASURES [4, lanes], and seconds."""
@@ -231,7 +231,7 @@ class Trainer:
         clock = Clock(self.device)
         clock.start()
         while epoch.position < epoch.count:
-            self._program()
+            self._one_step()
             epoch.position += 1
             self.step += 1
             on_step(self.step)
@@ -269,6 +269,13 @@ class Trainer:
         """Draw a lane's permutation of the training set."""
         source = self._streams[lane]["data"]
         torch.randperm(len(self.images), generator=source, out=self._order[lane])
+
+    def _one_step(self) -> None:
+        """Make one step, in the way that was found to be fastest."""
+        if self._graph is None:
+            self._advance()
+        else:
+            self._graph()
 
     def _advance(self) -> None:
         """Make one step: the whole of it on the device, on tensors that stay where they are."""
