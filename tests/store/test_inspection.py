@@ -57,6 +57,20 @@ def test_every_damaged_file_is_found_and_nothing_is_removed(store: Store, folder
         assert contents(store.root) == before
 
 
+def test_what_is_well_formed_but_another_is_found_by_its_sum(store: Store, folder: Path) -> None:
+    """A picture that is one, and a file that is sound but of no run: only the sums can tell."""
+    pictures = sorted((folder / "samples").glob("*.png"))
+    assert len({picture.read_bytes() for picture in pictures}) > 1
+    for picture in pictures[1:]:
+        if picture.read_bytes() != pictures[0].read_bytes():
+            picture.write_bytes(pictures[0].read_bytes())
+            break
+    (folder / "notes.txt").write_text("not of this run")
+    found = inspection.inspect(store.root)
+    assert [finding.damaged for finding in found if picture.name in finding.found] == [True]
+    assert [finding.damaged for finding in found if "notes.txt" in finding.found] == [False]
+
+
 def test_repair_removes_what_killed_writers_left_and_only_that(
     store: Store, folder: Path, make_spec: Callable[..., RunSpec], trained: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,8 +123,11 @@ def test_a_hostile_folder_is_told_of_and_repair_stays_inside(
     assert contents(tmp_path) == before
     told = {finding.where: finding for finding in findings}
     assert {".forgotten-link", ".forgotten-file", "linked-run", "..evil", inner.name, folder.name} <= told.keys()
+    assert not told[".forgotten-link"].litter, "a link is no removal that was cut off"
     inspection.repair(store.root, findings)
     assert not gone.exists()
+    assert (runs / ".forgotten-link").is_symlink()
+    assert (runs / "linked-run").is_symlink()
     after = contents(tmp_path)
     assert after.keys() >= before.keys() - {folder / ".scores.json.0.0123abcd.tmp"}
     assert all(after[path] == before[path] for path in after)
