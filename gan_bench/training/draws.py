@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_bench.models.dropout import Dropout
-from gan_bench.training.streams import Streams, draw_mask, draw_noise
+from gan_bench.training.streams import Streams, draw_bits, draw_noise, make_mask
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,15 @@ class Drawing:
 
     def __call__(self, lanes: Sequence[Streams]) -> Draws:
         """Return the next step's draws; the lanes' streams move on."""
-        batch = self.noise_shape[0]
         noise = [draw_noise(self.noise_kind, self.noise_shape, lane["noise"], self.dtype) for lane in lanes]
-        return Draws(_stack(noise), self._masks(lanes, (2, batch)), self._masks(lanes, (batch,)))
-
-    def _masks(self, lanes: Sequence[Streams], leading: tuple[int, ...]) -> dict[str, Tensor]:
-        return {f"{name}.mask": self._mask(lanes, layer, leading) for name, layer in self.dropouts}
-
-    def _mask(self, lanes: Sequence[Streams], layer: Dropout, leading: tuple[int, ...]) -> Tensor:
-        """Return one layer's mask [lanes, ...leading, ...features]."""
-        return _stack(
-            [draw_mask(layer.p, leading, layer.features, lane["dropout"], self.compute_dtype) for lane in lanes]
-        )
-
-
-def _stack(lanes: Sequence[Tensor]) -> Tensor:
-    return lanes[0].unsqueeze(0) if len(lanes) == 1 else torch.stack(list(lanes))
+        batch = self.noise_shape[0]
+        wanted = [(leading, name, layer) for leading in ((2, batch), (batch,)) for name, layer in self.dropouts]
+        sizes = [math.prod((*leading, *layer.features)) for leading, _, layer in wanted]
+        # one call a lane draws the bits of all masks: on a GPU, every call is one more kernel to launch
+        bits = torch.split(draw_bits([lane["dropout"] for lane in lanes], sum(sizes)), sizes, dim=1)
+        d_masks: dict[str, Tensor] = {}
+        g_masks: dict[str, Tensor] = {}
+        for (leading, name, layer), own in zip(wanted, bits, strict=True):
+            masks = d_masks if len(leading) == 2 else g_masks
+            masks[f"{name}.mask"] = make_mask(layer.p, leading, layer.features, own, self.compute_dtype)
+        return Draws(torch.stack(noise), d_masks, g_masks)

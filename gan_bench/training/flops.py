@@ -23,11 +23,19 @@ class _NoUpdate:
         """Leave the parameters as they are."""
 
 
-def step_flops(spec: RunSpec) -> int:
+def step_flops(spec: RunSpec) -> int | None:
     """Return the floating-point operations of one D + G step of one lane: 2 per multiply-add of every product.
 
-    The step itself is run on PyTorch's meta device, where tensors have shapes and no values.
+    The step itself is run on PyTorch's meta device, where tensors have shapes and no values. None for a net that
+    can't be run so: one that looks at values, say. That must cost it nothing but the count.
     """
+    try:
+        return _counted(spec)
+    except Exception:
+        return None
+
+
+def _counted(spec: RunSpec) -> int:
     model = build_model(spec)
     with torch.device("meta"):
         g, d = model.generator(), model.discriminator()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gan_bench import environment
 from gan_bench.spec import RunSpec
+from gan_bench.training import tuning
 from gan_bench.training.trainer import Trainer
 
 WORTH = 1.2
@@ -26,7 +27,7 @@ MEMORY_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Trial:
-    """What a step of so many lanes takes: seconds a step and lane, and bytes of memory a lane."""
+    """What a step of so many lanes takes: seconds and bytes of memory, both divided by the lanes."""
 
     lanes: int
     seconds_per_lane: float
@@ -34,31 +35,44 @@ class Trial:
 
 
 def try_lanes(
-    specs: Sequence[RunSpec], images: Tensor, device: torch.device, check: Callable[[], None] = lambda: None
+    specs: Sequence[RunSpec],
+    images: Tensor,
+    device: torch.device,
+    check: Callable[[], None] = lambda: None,
+    workers: int = 1,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> list[Trial]:
     """Time steps of 1, 2, 4, ... lanes of runs that differ in seed and rates only, up to all of them.
 
-    Ends early where more lanes gain nothing, or would not fit into the memory that is free. `check` is called
-    between trials, and may raise.
+    Ends early where more lanes gain nothing, can't be had, or would not fit into the memory that is free, of which
+    so many `workers` will each have a part. `check` is called between trials, and may raise; so does what keeps
+    the single run from being tried. `notify` hears what a trial had to do without.
     """
     trials: list[Trial] = []
     for lanes in _counts(len(specs)):
-        if trials and lanes * trials[-1].bytes_per_lane > MEMORY_SHARE * environment.free_memory(device):
+        free = MEMORY_SHARE * environment.free_memory(device) / workers
+        if trials and lanes * trials[-1].bytes_per_lane > free:
             break
         check()
         try:
-            trials.append(_try(specs[:lanes], images, device))
-        except (torch.OutOfMemoryError, MemoryError):
+            trials.append(try_count(specs[:lanes], images, device, notify))
+        except Exception:  # no memory, most often, of which every library has its own way to say so
+            if not trials:
+                raise
             break
         if len(trials) > 1 and trials[-1].seconds_per_lane > min(each.seconds_per_lane for each in trials[:-1]):
             break
+    if choose(trials) > 1:  # lest a slow moment of the machine's, at the single run's turn, pass for a gain
+        check()
+        again = try_count(specs[:1], images, device, notify)
+        trials[0] = min(trials[0], again, key=lambda each: each.seconds_per_lane)
     return trials
 
 
 def choose(trials: Sequence[Trial]) -> int:
     """Return the fewest lanes that are about as fast as any, or 1 where none are much faster than single runs."""
-    best = min((each.seconds_per_lane for each in trials), default=0.0)
-    if not trials or trials[0].seconds_per_lane < WORTH * best:
+    best = min(each.seconds_per_lane for each in trials)
+    if trials[0].seconds_per_lane < WORTH * best:
         return 1
     return next(each.lanes for each in trials if each.seconds_per_lane <= NEAR * best)
 
@@ -69,12 +83,17 @@ def _counts(most: int) -> list[int]:
     return [*powers, most]
 
 
-def _try(specs: Sequence[RunSpec], images: Tensor, device: torch.device) -> Trial:
+def try_count(
+    specs: Sequence[RunSpec], images: Tensor, device: torch.device, notify: Callable[[str], None]
+) -> Trial:
+    """Train so many runs together for a moment."""
     environment.reset_peak_memory(device)
     before, _ = environment.peak_memory(device)
     trainer = Trainer(specs, images, device)
-    trainer.warm_up()
-    steps = max(2, round(TRIAL_SECONDS / trainer.seconds_per_step(2)))
-    seconds = statistics.median(trainer.seconds_per_step(steps) for _ in range(REPEATS))
+    tuning.warm_up(trainer, notify, fuse=False)  # a compiler's minutes would cost more than they tell
+    seconds = tuning.seconds_per_step(trainer, 1)
+    if seconds < TRIAL_SECONDS:
+        steps = round(TRIAL_SECONDS / seconds)
+        seconds = statistics.median(tuning.seconds_per_step(trainer, steps) for _ in range(REPEATS))
     used = environment.peak_memory(device)[0] - before
     return Trial(len(specs), seconds / len(specs), used / len(specs))

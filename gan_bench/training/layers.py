@@ -5,7 +5,7 @@ lane. They compute what the layers that they replace compute for each lane; only
 convolution:
 
 - one lane: the library's own, with channels innermost ("channels last")
-- `each`: lane after lane in that manner
+- `each`: lane after lane in that manner, as a net of such convolutions goes on the whole (see lanes.py)
 - `grouped`: lanes side by side in the channels, as one grouped convolution
 - `gemm`: patches laid out as the rows of a matrix (im2col), and one batched matrix product
 """

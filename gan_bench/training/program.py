@@ -11,8 +11,9 @@ from torch import Tensor
 Advance = Callable[[], None]
 """Makes one step on tensors that stay where they are; nothing of it depends on the host."""
 
-TOLERANCE = 1e-3
-"""Relative difference between eager and captured losses: a sum on a GPU may run in another order each time."""
+TOLERANCE = {torch.bfloat16: 3e-2}
+OTHERWISE = 1e-3
+"""Relative difference of losses between two ways of a step: sums may run in another order, rounded each time."""
 
 
 class Graph:
@@ -28,14 +29,27 @@ class Graph:
             self._graph.register_generator_state(generator)
         torch.cuda.synchronize(device)
         gc.collect()
-        with torch.cuda.device(device), torch.cuda.graph(self._graph):
-            advance()
+        stream = torch.cuda.current_stream(device)
+        try:
+            with torch.cuda.device(device), torch.cuda.graph(self._graph):
+                advance()
+        except BaseException:
+            # a capture that was cut off leaves the thread on its stream, and generators that can't draw any more
+            torch.cuda.set_stream(stream)
+            for each in (*generators, torch.cuda.default_generators[stream.device_index]):
+                fresh = torch.Generator(stream.device)
+                fresh.set_state(each.get_state())
+                each.graphsafe_set_state(fresh)
+            raise
 
     def __call__(self) -> None:
         """Make one step."""
         self._graph.replay()
 
 
-def agree(eager: Tensor, captured: Tensor) -> bool:
-    """Return whether steps from one state gave the same MEASURES [4, lanes]; their losses are compared."""
-    return torch.allclose(eager[:2], captured[:2], rtol=TOLERANCE, equal_nan=True)
+def agree(expected: Tensor, found: Tensor, dtype: torch.dtype) -> bool:
+    """Return whether steps from one state gave the same MEASURES [4, lanes]; their losses are compared.
+
+    `dtype` is what the networks compute in.
+    """
+    return torch.allclose(expected[:2], found[:2], rtol=TOLERANCE.get(dtype, OTHERWISE), equal_nan=True)

@@ -50,7 +50,10 @@ def initial(
     """
     lanes = [_one_lane(module, streams.generator(seed, f"init-{net}", device), scheme, dtype) for seed in seeds]
     params, buffers = zip(*lanes, strict=True)
-    return NetState(_stack(params), _stack(buffers))
+    stacked = _stack(params)
+    if len(seeds) == 1 or device.type == "cpu":  # for a GPU's grouped ones nothing was measured
+        stacked = {name: _channels_innermost(value) for name, value in stacked.items()}
+    return NetState(stacked, _stack(buffers))
 
 
 def _one_lane(
@@ -80,6 +83,11 @@ def _one_lane(
 
 def _stack(lanes: Sequence[Tensors]) -> Tensors:
     return {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
+
+
+def _channels_innermost(value: Tensor) -> Tensor:
+    """Return a convolution's weights [lanes, out, in, k, k] laid out as its images are; anything else as it is."""
+    return value.movedim(2, -1).contiguous().movedim(-1, 2) if value.dim() == 5 else value
 
 
 def batch_norm_names(module: nn.Module) -> set[str]:

@@ -17,19 +17,15 @@ from gan_bench.losses.loss import losses
 from gan_bench.models.model import build_model
 from gan_bench.record import Checkpoint, EpochRecord
 from gan_bench.spec import RunSpec
-from gan_bench.training import precision, state, ways
+from gan_bench.training import precision, state
 from gan_bench.training.clock import Clock
 from gan_bench.training.draws import Drawing
 from gan_bench.training.generator import draw
 from gan_bench.training.optimiser import Adam
-from gan_bench.training.program import Advance, Graph, agree
+from gan_bench.training.program import Advance, Graph
 from gan_bench.training.step import MEASURES, Step
 from gan_bench.training.streams import Streams, draw_noise, generator
 
-WARM_UP_STEPS = 2
-TRIAL_STEPS = 20
-COMPILE_PAYS_SECONDS = 600.0
-"""What is left of a training must take this long before a minute is given to a compiler."""
 OnStep: TypeAlias = Callable[[int], None]
 
 
@@ -75,23 +71,25 @@ class Trainer:
             environment.keep_freed_memory()
         else:  # every step has the same shapes: the search for the fastest kernels is made once
             torch.backends.cudnn.benchmark = not environment.is_deterministic()
+        if device.type == "cuda":  # what is timed and captured is what the current device does
+            torch.cuda.set_device(device)
         precision.set_matmul(first.precision)
         model = build_model(first)
         self.recipe = model.recipe
         with torch.device("meta"):  # structure only: every tensor is this class's own
-            self._g_module, self._d_module = model.generator(), model.discriminator()
+            self.g_net, self.d_net = model.generator(), model.discriminator()
         seeds = [spec.seed for spec in specs]
-        self.g = state.initial(self._g_module, seeds, "g", self.recipe.init, device, dtype)
-        self.d = state.initial(self._d_module, seeds, "d", self.recipe.init, device, dtype)
+        self.g = state.initial(self.g_net, seeds, "g", self.recipe.init, device, dtype)
+        self.d = state.initial(self.d_net, seeds, "d", self.recipe.init, device, dtype)
         betas = (self.recipe.beta1, self.recipe.beta2)
         self._g_adam = Adam(self.g, [spec.lr_g for spec in specs], *betas)
         self._d_adam = Adam(self.d, [spec.lr_d for spec in specs], *betas)
-        compute = precision.compute_dtype(first.precision, dtype)
-        self._step = Step(self._g_module, self._d_module, losses.get(first.loss)(), compute, device)
+        self.compute_dtype = compute = precision.compute_dtype(first.precision, dtype)
+        self._step = Step(self.g_net, self.d_net, losses.get(first.loss)(), compute, device)
         self._drawing = Drawing(
             self.recipe.noise,
             (self.batch_size, self.recipe.z_dim),
-            state.dropouts(self._d_module),
+            state.dropouts(self.d_net),
             dtype,
             compute,
         )
@@ -103,17 +101,13 @@ class Trainer:
         self._cursor = torch.zeros((), dtype=torch.int64, device=device)
         self._batch = torch.arange(self.batch_size, device=device)
         self._sums = torch.zeros(len(MEASURES), self.lanes, device=device, dtype=dtype)
-        self._graph: Graph | None = None
+        self.graph: Graph | None = None
+        """What makes a step where it was captured (see tuning.py); `advance` makes it elsewhere."""
 
     @property
     def lanes(self) -> int:
         """How many runs are trained together."""
         return len(self.specs)
-
-    @property
-    def is_captured(self) -> bool:
-        """Whether steps run as one CUDA graph."""
-        return self._graph is not None
 
     @property
     def finished(self) -> bool:
@@ -130,78 +124,11 @@ class Trainer:
         counts = [sum(value[0].numel() for value in net.params.values()) for net in (self.g, self.d)]
         return counts[0], counts[1]
 
-    def warm_up(self, notify: Callable[[str], None] = lambda text: None) -> float:
-        """Pay one-time costs before the clock runs, and leave no trace; return their seconds.
+    def try_out(self, program: Advance, steps: int) -> tuple[Tensor, float]:
+        """Make steps of a fresh epoch that leave no trace; return the sums of MEASURES [4, lanes], and seconds.
 
-        On a GPU, the ways of the lanes' convolutions are chosen here, steps are captured as one graph, and a long
-        training has its layers fused by torch.compile where that is faster. `notify` hears what could not be had.
+        `program` makes one step: `advance`, or what does the same.
         """
-        clock = Clock(self.device)
-        clock.start()
-        self._try_out(self._advance, WARM_UP_STEPS)
-        if self.device.type == "cuda":
-            if self.lanes > 1 and not environment.is_deterministic():
-                self._choose_ways()
-            self._capture(notify)
-            if (self.total_steps - self.step) * self.seconds_per_step(WARM_UP_STEPS) > COMPILE_PAYS_SECONDS:
-                self._compile_if_faster(notify)
-        return clock.stop()
-
-    def time_ways(self) -> dict[str, list[ways.Timing]]:
-        """Time every convolution of both networks, g and d, in each way that lanes can go."""
-        timings = {}
-        for net, module in (("g", self._g_module), ("d", self._d_module)):
-            with ways.seen_shapes(module) as shapes:
-                self._try_out(self._advance, 1)
-            timings[net] = ways.time_ways(module, shapes, self._step.dtype, self.device)
-        return timings
-
-    def _choose_ways(self) -> None:
-        timings = self.time_ways()
-        ways.choose_(self._g_module, timings["g"])
-        ways.choose_(self._d_module, timings["d"])
-
-    def _capture(self, notify: Callable[[str], None]) -> None:
-        """Run steps as one CUDA graph from now on, if its first ones give what eager steps give."""
-        self._graph = None
-        generators = [lane[name] for lane in self._streams for name in ("noise", "dropout")]
-        try:
-            graph = Graph(self._advance, generators, self.device)
-            eager, captured = (self._try_out(each, WARM_UP_STEPS)[0] for each in (self._advance, graph))
-        except RuntimeError as error:
-            notify(
-                f"steps are launched kernel by kernel: no CUDA graph of them could be made ({_first_line(error)})"
-            )
-            return
-        if agree(eager, captured):
-            self._graph = graph
-        else:
-            notify("steps are launched kernel by kernel: a CUDA graph of them gave other losses")
-
-    def _compile_if_faster(self, notify: Callable[[str], None]) -> None:
-        plain, seconds = self._graph, self.seconds_per_step(TRIAL_STEPS)
-        try:
-            self.compile()
-            self._try_out(self._advance, WARM_UP_STEPS)
-            self._capture(notify)
-            if self.seconds_per_step(TRIAL_STEPS) < seconds:
-                return
-        except Exception as error:  # a compiler may be missing, or fail in ways of its own
-            notify(f"layers are not fused: torch.compile failed ({_first_line(error)})")
-        self._step.compile(False)
-        self._graph = plain
-
-    def compile(self) -> None:
-        """Let torch.compile fuse both networks' layers: the next steps are slow, and later ones faster, or not."""
-        self._step.compile(True)
-        self._graph = None
-
-    def seconds_per_step(self, steps: int) -> float:
-        """Time so many steps that leave no trace; return seconds a step, of all lanes."""
-        return self._try_out(self._one_step, steps)[1] / steps
-
-    def _try_out(self, program: Advance, steps: int) -> tuple[Tensor, float]:
-        """Make steps of a fresh epoch that leave no trace; return the sums of MEASURES [4, lanes], and seconds."""
         before = [self.state(lane) for lane in range(self.lanes)]
         clock = Clock(self.device)
         try:
@@ -231,7 +158,7 @@ class Trainer:
         clock = Clock(self.device)
         clock.start()
         while epoch.position < epoch.count:
-            self._one_step()
+            self.one_step()
             epoch.position += 1
             self.step += 1
             on_step(self.step)
@@ -270,14 +197,23 @@ class Trainer:
         source = self._streams[lane]["data"]
         torch.randperm(len(self.images), generator=source, out=self._order[lane])
 
-    def _one_step(self) -> None:
-        """Make one step, in the way that was found to be fastest."""
-        if self._graph is None:
-            self._advance()
-        else:
-            self._graph()
+    def generators(self) -> list[torch.Generator]:
+        """Return the sources that a step draws from."""
+        return [lane[name] for lane in self._streams for name in ("noise", "dropout")]
 
-    def _advance(self) -> None:
+    def compile(self, on: bool) -> None:
+        """Let torch.compile fuse the layers from the next step on, which is slow for it, or no longer."""
+        self._step.compile(on)
+        self.graph = None
+
+    def one_step(self) -> None:
+        """Make one step, in the way that was found to be fastest."""
+        if self.graph is None:
+            self.advance()
+        else:
+            self.graph()
+
+    def advance(self) -> None:
         """Make one step: the whole of it on the device, on tensors that stay where they are."""
         chosen = self._order.index_select(1, self._cursor + self._batch)
         draws = self._drawing(self._streams)
@@ -285,19 +221,20 @@ class Trainer:
         self._cursor += self.batch_size
 
     def generate(self, lane: int, noise: Tensor) -> Tensor:
-        """Return uint8 images [n, C, H, W] for noise [n, z_dim], with BatchNorm's running statistics."""
-        keep = state.batch_norm_names(self._g_module)
+        """Return uint8 images [n, C, H, W] for noise [n, z_dim], with BatchNorm's running statistics.
+
+        They are computed in the type of the parameters, whatever the training's: scores are of the weights.
+        """
         params = {name: value[lane : lane + 1] for name, value in self.g.params.items()}
         buffers = {name: value[lane : lane + 1] for name, value in self.g.buffers.items()}
-        tensors = {**precision.cast(params, keep, self._step.dtype), **buffers}
-        generate = self._step.g
+        tensors = {**params, **buffers}
 
         def images(part: Tensor) -> Tensor:
-            return generate(tensors, part.unsqueeze(0)).squeeze(0)
+            return self._step.g.plain(tensors, part.unsqueeze(0)).squeeze(0)
 
-        self._g_module.eval()
-        drawn = draw(images, noise.to(self._step.dtype))
-        self._g_module.train()
+        self.g_net.eval()
+        drawn = draw(images, noise.to(self.dtype))
+        self.g_net.train()
         return drawn
 
     def sample(self, lane: int, count: int, stream: str) -> Tensor:
@@ -361,10 +298,6 @@ class Trainer:
         self._sums[:, lane] = tensors["epoch.sums"].to(self.device)
         self._cursor.fill_(position * self.batch_size)
         epoch.position, epoch.seconds = position, float(checkpoint.state["epoch_seconds"])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]
 
 
 def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:

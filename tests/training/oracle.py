@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from gan_bench.models.dropout import Dropout
 from gan_bench.models.model import build_model
 from gan_bench.spec import RunSpec
-from gan_bench.training.streams import Streams, draw_mask, draw_noise
+from gan_bench.training.draws import Drawing
+from gan_bench.training.state import dropouts
+from gan_bench.training.streams import Streams
 
 F64 = torch.float64
 
@@ -27,28 +28,27 @@ def textbook(spec: RunSpec, images: Tensor, start: dict[str, dict[str, Tensor]],
     g_adam = torch.optim.Adam(g.parameters(), lr=spec.lr_g, betas=betas)
     d_adam = torch.optim.Adam(d.parameters(), lr=spec.lr_d, betas=betas)
     streams, size, losses = Streams(spec.seed, device), spec.batch_size, []
+    drawing = Drawing(model.recipe.noise, (size, model.recipe.z_dim), dropouts(d), F64, F64)
     per_epoch = len(images) // size
     for step in range(steps):
         if step % per_epoch == 0:
             order = torch.randperm(len(images), generator=streams["data"], device=device)
         first = step % per_epoch * size
         real = images[order[first : first + size]].to(F64) / 127.5 - 1
-        noise = draw_noise(model.recipe.noise, (size, model.recipe.z_dim), streams["noise"], F64)
-        pairs, g_masks = masks_for(d, (2, size), streams), masks_for(d, (size,), streams)
-        real_masks, fake_masks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        draws = drawing([streams])
 
-        fake = g(noise)
+        fake = g(draws.noise[0])
         d_adam.zero_grad()
-        set_masks(d, real_masks)
+        set_masks(d, {name: pair[0, 0] for name, pair in draws.d_masks.items()})
         real_logits = d(real)
-        set_masks(d, fake_masks)
+        set_masks(d, {name: pair[0, 1] for name, pair in draws.d_masks.items()})
         fake_logits = d(fake.detach())
         d_loss = bce(real_logits, torch.ones_like(real_logits)) + bce(fake_logits, torch.zeros_like(fake_logits))
         d_loss.backward()
         d_adam.step()
 
         g_adam.zero_grad()
-        set_masks(d, g_masks)
+        set_masks(d, {name: mask[0] for name, mask in draws.g_masks.items()})
         logits = d(fake)
         g_loss = bce(logits, torch.ones_like(logits))
         g_loss.backward()
@@ -57,11 +57,6 @@ def textbook(spec: RunSpec, images: Tensor, start: dict[str, dict[str, Tensor]],
     return {"g": g.state_dict(), "d": d.state_dict()}, losses
 
 
-def masks_for(d: nn.Module, leading: tuple[int, ...], streams: Streams) -> list[Tensor]:
-    layers = [layer for layer in d.modules() if isinstance(layer, Dropout)]
-    return [draw_mask(layer.p, leading, layer.features, streams["dropout"], F64) for layer in layers]
-
-
-def set_masks(d: nn.Module, masks: list[Tensor]) -> None:
-    for layer, mask in zip((m for m in d.modules() if isinstance(m, Dropout)), masks, strict=True):
-        layer.mask = mask
+def set_masks(d: nn.Module, masks: dict[str, Tensor]) -> None:
+    for name, mask in masks.items():
+        d.get_submodule(name.removesuffix(".mask")).mask = mask

@@ -28,6 +28,7 @@ NETS = {
     "batch norm of images": (nn.BatchNorm2d(3), (3, 5, 5)),
     "flatten": (nn.Flatten(), (3, 2, 2)),
     "unflatten": (nn.Unflatten(1, (3, 2, 2)), (12,)),
+    "two convolutions": (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)), (3, 6, 6)),
     "to logits": (nn.Sequential(nn.Linear(6, 1), nn.Flatten(0)), (6,)),
 }
 
@@ -80,6 +81,18 @@ def test_equals_the_layer_it_replaces(name, way, lanes):
             assert torch.allclose(one[lane].to(F64), other.to(F64), rtol=1e-10, atol=1e-10)
 
 
+def test_convolutions_of_one_net_may_go_different_ways():
+    torch.manual_seed(0)
+    net, x = NETS["two convolutions"][0], torch.randn(LANES, BATCH, 3, 6, 6, dtype=F64)
+    tensors = {
+        f"0.{name}": torch.randn(LANES, *value.shape, dtype=F64) for name, value in net.state_dict().items()
+    }
+    alike, mixed = lifted(net, "each"), lifted(net, "each")
+    next(each for each in mixed.module.modules() if isinstance(each, layers.Convolution)).way = "grouped"
+    for one, other in zip(run(alike, tensors, x), run(mixed, tensors, x), strict=True):
+        assert torch.allclose(one, other, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("net", [nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, padding="same"), nn.GELU()])
 def test_layers_it_does_not_know_are_left_to_vmap(net):
     plain = nn.Sequential(net)
@@ -101,6 +114,14 @@ def test_a_net_that_is_no_sequence_is_lifted_too():
     together = Lanes(net, CPU)({"inner.weight": weights, "inner.bias": biases}, x)
     expected = x + torch.einsum("lbi,loi->lbo", x, weights) + biases[:, None]
     assert torch.allclose(together, expected, atol=1e-5)
+
+
+def test_layers_that_share_their_weights_share_what_is_handed_in():
+    net = nn.Sequential(nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False))
+    net[1].weight = net[0].weight
+    x, weights = torch.randn(LANES, BATCH, 6), torch.randn(LANES, 6, 6)
+    together = Lanes(net, CPU)({"0.weight": weights}, x)
+    assert torch.allclose(together, torch.einsum("lbi,lhi,loh->lbo", x, weights, weights), atol=1e-4)
 
 
 @pytest.mark.parametrize("lanes", [1, LANES])
@@ -132,7 +153,7 @@ def test_ways_are_timed_and_the_fastest_is_taken():
     lanes = Lanes(net, CPU)
     with ways.seen_shapes(net) as shapes:
         lanes({"0.weight": torch.randn(2, 8, 3, 4, 4), "0.bias": torch.zeros(2, 8)}, torch.randn(2, 4, 3, 8, 8))
-    assert shapes == {"0": torch.Size([2, 4, 3, 8, 8])}
+    assert shapes == {"0": torch.Size([1, 4, 3, 8, 8])}, "lane after lane, on a CPU"
     (timing,) = ways.time_ways(net, shapes, torch.float32, CPU)
     assert set(timing.seconds) == set(layers.WAYS)
     assert all(seconds > 0 for seconds in timing.seconds.values())

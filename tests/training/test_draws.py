@@ -1,0 +1,69 @@
+"""What a step draws: noise, and dropout masks of the right rate and scale."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from training_cases import CPU
+
+from gan_bench.models.dropout import Dropout
+from gan_bench.training.draws import Drawing
+from gan_bench.training.streams import Streams
+
+BATCH, FEATURES = 500, (3, 5, 7)
+"""Masks of odd sizes: the bits of one end in the middle of a word."""
+
+
+def drawn(p: float, seeds: tuple[int, ...], kind: str = "normal", dtype: torch.dtype = torch.float32):
+    layers = [("1", Dropout(p, FEATURES)), ("4", Dropout(p, (9,)))]
+    return Drawing(kind, (BATCH, 10), layers, torch.float32, dtype)([Streams(seed, CPU) for seed in seeds])
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_masks_drop_so_many_and_scale_the_rest(p, dtype):
+    draws = drawn(p, (0,), dtype=dtype)
+    assert draws.d_masks["1.mask"].shape == (1, 2, BATCH, *FEATURES)
+    assert draws.g_masks["1.mask"].shape == (1, BATCH, *FEATURES)
+    assert draws.d_masks["4.mask"].shape == (1, 2, BATCH, 9)
+    for mask in (*draws.d_masks.values(), *draws.g_masks.values()):
+        assert mask.dtype == dtype
+        zeros = (mask == 0).double().mean().item()
+        assert zeros == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / mask.numel()))
+        assert mask.unique().tolist() == pytest.approx([0.0, 1 / (1 - p)], rel=4e-3)
+
+
+def test_masks_are_independent_of_each_other():
+    draws = drawn(0.5, (0,))
+    real, fake = draws.d_masks["1.mask"][0]
+    for one, other in ((real, fake), (real, draws.g_masks["1.mask"][0]), (real[1:], real[:-1])):
+        together = torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1].item()
+        assert abs(together) < 5 / math.sqrt(one.numel())
+
+
+def test_a_lane_draws_what_it_draws_alone():
+    pair, alone = drawn(0.3, (7, 8)), drawn(0.3, (8,))
+    assert torch.equal(pair.noise[1], alone.noise[0])
+    assert not torch.equal(pair.noise[0], pair.noise[1])
+    for together, own in ((pair.d_masks, alone.d_masks), (pair.g_masks, alone.g_masks)):
+        for name, mask in own.items():
+            assert torch.equal(together[name][1], mask[0])
+            assert not torch.equal(together[name][0], mask[0])
+
+
+def test_streams_move_on():
+    streams = [Streams(0, CPU)]
+    drawing = Drawing("normal", (4, 3), [("1", Dropout(0.5, (64,)))], torch.float32, torch.float32)
+    first, second = drawing(streams), drawing(streams)
+    assert not torch.equal(first.noise, second.noise)
+    assert not torch.equal(first.d_masks["1.mask"], second.d_masks["1.mask"])
+
+
+def test_noise_is_of_its_kind():
+    assert drawn(0.3, (0,)).noise.std().item() == pytest.approx(1, abs=0.05)
+    uniform = drawn(0.3, (0,), kind="uniform").noise
+    assert uniform.min() >= -1
+    assert uniform.max() <= 1
+    assert uniform.std().item() == pytest.approx(1 / math.sqrt(3), abs=0.03)
