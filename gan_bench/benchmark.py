@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_bench import interruption
-from gan_bench.errors import InputError
+from gan_bench.errors import InputError, RunError
 from gan_bench.matrix import Group, Lanes, Matrix, group_runs, one_of_each
 from gan_bench.record import Observer, Progress, RunRecord
 from gan_bench.registry import load_plugins as load_plugins  # the command line asks for it here
@@ -311,7 +311,9 @@ def _check_out(asked: Path) -> None:
     if not out.is_dir():
         raise InputError(f"--out {asked}: {out} is a file; name a folder")
     if not os.access(out, os.W_OK):
-        raise InputError(f"--out {asked}: {out} can't be written to; choose another folder")
+        # not what was typed is wrong where results lie, but what has become of the disk
+        kind = RunError if has_results(asked) else InputError
+        raise kind(f"--out {asked}: {out} can't be written to; choose another folder")
 
 
 def _prepare_evaluation(specs: Sequence[RunSpec], place: object, observer: Observer) -> None:

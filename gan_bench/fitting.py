@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gan_bench import interruption
+from gan_bench.errors import InputError
 from gan_bench.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gan_bench.store.store import Store
-    from gan_bench.training.lane_count import Trial
 
 SHORTEST_SECONDS = 5.0
 """Runs that all take less than this, by a rough guess, are not worth a trial."""
@@ -31,7 +31,8 @@ def fit_lanes(
 ) -> dict[str, int]:
     """Return the number of lanes for each group key, and tell of every choice that was measured, and why.
 
-    Runs that were begun keep the number that they were begun with: they go on bit for bit only so.
+    Runs that were begun keep the number that they were begun with (the first one's, where they differ): they go
+    on bit for bit only so.
     """
     alike: dict[str, list[RunSpec]] = {}
     for spec in specs:
@@ -40,29 +41,39 @@ def fit_lanes(
     for key, members in alike.items():
         begun = next((count for spec in members if (count := store.lanes_begun(spec))), None)
         most = -(-len(members) // jobs)
-        if begun or most == 1 or _guessed_seconds(members, device) < SHORTEST_SECONDS:
-            lanes[key] = begun or 1
-        else:
-            lanes[key] = _measured(members[:most], load_images(members[0]), device, notify)
+        lanes[key], why = begun or 1, "as they were begun"
+        if not begun and most > 1:
+            why = "they are too short for a trial of more"
+            if _guessed_seconds(members, device) >= SHORTEST_SECONDS:
+                lanes[key], why = _measured(members[:most], load_images, device, jobs, notify)
+        if len(members) > 1 and most > 1:
+            notify(f"{members[0].label}: {describe(lanes[key], why)}")
     return lanes
 
 
 def _measured(
-    members: Sequence[RunSpec], images: Tensor, device: torch.device, notify: Callable[[str], None]
-) -> int:
+    members: Sequence[RunSpec],
+    load_images: Callable[[RunSpec], Tensor],
+    device: torch.device,
+    jobs: int,
+    notify: Callable[[str], None],
+) -> tuple[int, str]:
+    """Return how many to train together, and the measurements that speak for it."""
     from gan_bench.training.lane_count import choose, try_lanes
 
-    trials = try_lanes(members, images, device, interruption.check)
-    lanes = choose(trials)
-    notify(f"{members[0].label}: {describe(lanes, trials)}")
-    return lanes
-
-
-def describe(lanes: int, trials: Sequence[Trial]) -> str:
-    """Say what was chosen, and the measurements that speak for it."""
+    try:
+        trials = try_lanes(members, load_images(members[0]), device, interruption.check, jobs, notify)
+    except InputError:
+        raise
+    except Exception as error:  # a run that can't be trained is a record of its own, later
+        return 1, f"a trial failed: {(str(error).splitlines() or [type(error).__name__])[0]}"
     times = ", ".join(f"{each.seconds_per_lane * 1e3:.3g} ms with {each.lanes}" for each in trials)
+    return choose(trials), f"a step of one of them takes {times}"
+
+
+def describe(lanes: int, why: str) -> str:
+    """Say what was chosen, and why."""
     chosen = f"{lanes} runs are trained together" if lanes > 1 else "runs are trained one after the other"
-    why = f"a step of one of them takes {times}" if trials else "a trial found no memory for any"
     return f"{chosen} ({why}); --lanes N decides otherwise"
 
 
@@ -72,5 +83,7 @@ def _guessed_seconds(members: Sequence[RunSpec], device: torch.device) -> float:
 
     spec = members[0]
     steps = spec.steps or (spec.epochs or 0) * (datasets.get(spec.dataset).train_size // spec.batch_size)
-    step = step_flops(spec) / GUESSED_FLOPS.get(device.type, 1e11) + GUESSED_OVERHEAD_SECONDS
-    return step * steps * len(members)
+    flops = step_flops(spec)
+    if flops is None:
+        return float("inf")
+    return (flops / GUESSED_FLOPS.get(device.type, 1e11) + GUESSED_OVERHEAD_SECONDS) * steps * len(members)

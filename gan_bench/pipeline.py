@@ -24,6 +24,7 @@ from gan_bench.metrics.verdict import judge
 from gan_bench.record import Checkpoint, EpochRecord, Observer, Progress, RunRecord, RunSink, Score, Status
 from gan_bench.registry import load_plugins
 from gan_bench.spec import Evaluation, RunSpec
+from gan_bench.training import tuning
 from gan_bench.training.flops import step_flops
 from gan_bench.training.generator import GRID_SIDE, grid
 from gan_bench.training.profile import profile_steps
@@ -166,7 +167,7 @@ class GroupRun:
                 lane.load_(dict(checkpoint.state))
             self.sink.add_real_grid(lane.spec, grid(resized(self.data.test[: GRID_SIDE**2], first.image_size)))
         self._tell("group", done=self.trainer.step, total=self.trainer.total_steps)
-        warm = self.trainer.warm_up(self._notice)
+        warm = tuning.warm_up(self.trainer, self._notice)
         for lane in self.lanes:
             lane.warmup_seconds += warm
         if self.place.profiled.intersection(self.run_ids) and self.trainer.step < self.trainer.total_steps:
@@ -281,7 +282,7 @@ class GroupRun:
             host_peak_memory_bytes=host_peak,
             g_params=g_params,
             d_params=d_params,
-            step_flops=_flops(lane.spec) if trainer else None,
+            step_flops=step_flops(lane.spec) if trainer else None,
             device=self.device.type,
             device_name=environment.device_name(self.device),
             lanes=len(self.lanes),
@@ -370,14 +371,6 @@ def _reason(error: Exception) -> str:
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
-
-
-def _flops(spec: RunSpec) -> int | None:
-    """A net that can't be run without values has no count; that must cost it neither its result nor its reason."""
-    try:
-        return step_flops(spec)
-    except Exception:
-        return None
 
 
 def _now() -> str:

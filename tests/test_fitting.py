@@ -30,7 +30,7 @@ def specs(count: int, **changes) -> list:
     return [small_spec("vanilla", seed=seed, steps=10**6, **changes) for seed in range(count)]
 
 
-def fit(members, begun=None, jobs=1, monkeypatch=None, trials=None):
+def fit(members, begun=None, jobs=1):
     told, asked = [], []
 
     def load(spec):
@@ -48,7 +48,6 @@ def fit(members, begun=None, jobs=1, monkeypatch=None, trials=None):
         ([10, 8, 5, 4.9], 4),  # 8 lanes are hardly faster than 4
         ([10, 6, 7], 2),
         ([10], 1),
-        ([], 1),
     ],
 )
 def test_the_fewest_lanes_that_are_about_as_fast_as_any_are_chosen(seconds, expected):
@@ -61,6 +60,16 @@ def test_real_steps_are_timed_up_to_all_the_runs():
     assert all(trial.seconds_per_lane > 0 for trial in trials)
 
 
+def test_a_slow_moment_at_the_single_runs_turn_is_no_gain_of_lanes(monkeypatch):
+    from gan_bench.training import lane_count
+
+    turns = iter([Trial(1, 10.0, 0), Trial(2, 6.0, 0), Trial(4, 6.5, 0), Trial(1, 7.0, 0)])
+    monkeypatch.setattr(lane_count, "try_count", lambda *args: next(turns))
+    trials = try_lanes(specs(8), random_images(28), CPU)
+    assert [(trial.lanes, trial.seconds_per_lane) for trial in trials] == [(1, 7.0), (2, 6.0), (4, 6.5)]
+    assert choose(trials) == 1
+
+
 def test_no_more_lanes_than_memory_holds(monkeypatch):
     peaks = itertools.count(0, 10**6)
     monkeypatch.setattr("gan_bench.environment.peak_memory", lambda device: (next(peaks), 0))
@@ -68,18 +77,47 @@ def test_no_more_lanes_than_memory_holds(monkeypatch):
     assert [trial.lanes for trial in try_lanes(specs(8), random_images(28), CPU)] == [1]
 
 
-def test_lack_of_memory_ends_the_trials(monkeypatch):
+def test_every_worker_has_its_part_of_the_memory(monkeypatch):
     from gan_bench.training import lane_count
 
-    real = lane_count._try
+    monkeypatch.setattr(lane_count, "try_count", lambda members, *args: Trial(len(members), 1 / len(members), 100))
+    monkeypatch.setattr("gan_bench.environment.free_memory", lambda device: 1000)
+    for workers, most in ((1, 8), (2, 4), (4, 2)):
+        assert try_lanes(specs(16), random_images(28), CPU, workers=workers)[-1].lanes == most
 
-    def short(members, images, device):
+
+LACKS = (torch.OutOfMemoryError("no memory"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate"))
+
+
+@pytest.mark.parametrize("error", LACKS, ids=lambda error: type(error).__name__)
+def test_lack_of_memory_ends_the_trials(monkeypatch, error):
+    from gan_bench.training import lane_count
+
+    real = lane_count.try_count
+
+    def short(members, *args):
         if len(members) > 1:
-            raise torch.OutOfMemoryError("no memory")
-        return real(members, images, device)
+            raise error
+        return real(members, *args)
 
-    monkeypatch.setattr(lane_count, "_try", short)
+    monkeypatch.setattr(lane_count, "try_count", short)
     assert [trial.lanes for trial in try_lanes(specs(4), random_images(28), CPU)] == [1]
+
+
+def test_a_trial_that_fails_leaves_runs_apart_and_is_told(monkeypatch):
+    """A model that can't be trained is a failed run with its reason, later; never the end of the command."""
+
+    def fails(*args):
+        raise ValueError("a net that can't be trained\nand more")
+
+    monkeypatch.setattr("gan_bench.training.lane_count.try_lanes", fails)
+    members = specs(4)
+    lanes, told, _ = fit(members)
+    assert lanes == {members[0].group_key: 1}
+    assert told == [
+        "vanilla: runs are trained one after the other (a trial failed: a net that can't be trained); "
+        "--lanes N decides otherwise"
+    ]
 
 
 def test_what_was_measured_is_chosen_and_told(monkeypatch):
@@ -102,11 +140,14 @@ def test_nothing_is_tried_where_nothing_is_to_be_gained(members, jobs):
     """One run, a worker for each, or runs that are over in a moment."""
     lanes, told, asked = fit(members, jobs=jobs)
     assert set(lanes.values()) == {1}
-    assert told == asked == []
+    assert asked == []
+    short = "vanilla: runs are trained one after the other (they are too short for a trial of more)"
+    assert told == ([f"{short}; --lanes N decides otherwise"] if len(members) == 2 else [])
 
 
 def test_runs_that_were_begun_keep_their_lanes():
     members = specs(4)
     lanes, told, asked = fit(members, begun={2: 3})
     assert lanes == {members[0].group_key: 3}
-    assert told == asked == []
+    assert told == ["vanilla: 3 runs are trained together (as they were begun); --lanes N decides otherwise"]
+    assert asked == []

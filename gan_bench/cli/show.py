@@ -63,7 +63,7 @@ def show(
             click.echo(f"{key:<16}{value}")
 
 
-def _about(spec: RunSpec, flops: int) -> dict[str, Any]:
+def _about(spec: RunSpec, flops: int | None) -> dict[str, Any]:
     length = f"{spec.epochs} epochs" if spec.epochs else f"{spec.steps:,} steps"
     return {
         "loss": spec.loss,
@@ -71,7 +71,9 @@ def _about(spec: RunSpec, flops: int) -> dict[str, Any]:
         "batch size": spec.batch_size,
         "length": length,
         **spec.settings,
-        "a step": f"{flops / 1e9:,.2f} GFLOP (D and G, 2 per multiply-add)",
+        "a step": f"{flops / 1e9:,.2f} GFLOP (D and G, 2 per multiply-add)"
+        if flops
+        else "arithmetic not countable",
     }
 
 

@@ -24,7 +24,9 @@ SCORE_COLUMNS = (
 )
 """Scores that runs.csv always has a column for; other metrics follow them."""
 
-PROTOCOL_COLUMNS = ("protocol_id", *EvalProtocol.model_fields)
+PROTOCOL_NAMES = {name: name for name in EvalProtocol.model_fields} | {"seed": "protocol_seed"}
+"""What a protocol's fields are called in scores.csv, where `seed` is the training's."""
+PROTOCOL_COLUMNS = ("protocol_id", *PROTOCOL_NAMES.values())
 IDENTITY = ("model", "loss", "dataset", "image_size")
 
 
@@ -169,7 +171,7 @@ def scores_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:
             "status": run.record.status,
             **score.model_dump(include=set(columns)),
             "protocol_id": score.protocol.protocol_id,
-            **score.protocol.model_dump(),
+            **{PROTOCOL_NAMES[name]: value for name, value in score.protocol.model_dump().items()},
         }
         for run in runs
         for score in run.scores

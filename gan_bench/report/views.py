@@ -11,10 +11,9 @@ from typing import Any
 import pandas as pd
 
 from gan_bench.report.data import ReportData
-from gan_bench.report.frame import rate_text
+from gan_bench.report.frame import PROTOCOL_NAMES, rate_text
 from gan_bench.report.tables import VERDICTS
 from gan_bench.report.words import MISSING, aligned, byte_size, number
-from gan_bench.spec import EvalProtocol
 
 MAX_REASONS = 50
 
@@ -121,7 +120,7 @@ def cost_view(data: ReportData) -> View:
         "model": [str(label) for label in table["label"]],
         "epoch [s]": aligned(list(table["epoch_seconds_median"])),
         "images/s": aligned(list(table["images_per_second"])),
-        "training of a run [s]": aligned(list(table["train_seconds_per_run"])),
+        "training / lanes [s]": aligned(list(table["train_seconds_per_run"])),
         "peak memory": [byte_size(value) for value in table["peak_memory_bytes"]],
         "G params": [f"{value:,.0f}" for value in table["g_params"]],
         "D params": [f"{value:,.0f}" for value in table["d_params"]],
@@ -161,7 +160,8 @@ def protocol_view(data: ReportData, protocol_id: str) -> View:
     rows = data.scores[data.scores["protocol_id"] == protocol_id]
     if rows.empty:
         return View(["field", "value"], [False, False], [])
-    fields = [(name, str(rows[name].iloc[0])) for name in ("protocol_id", *EvalProtocol.model_fields)]
+    columns = {"protocol_id": "protocol_id", **PROTOCOL_NAMES}
+    fields = [(name, str(rows[column].iloc[0])) for name, column in columns.items()]
     return View(["field", "value"], [False, False], fields)
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from gan_bench.errors import InputError, RunError
 from gan_bench.record import SCHEMA_VERSION
-from gan_bench.store.atomic import write_json
+from gan_bench.store.atomic import refused, write_json
 
 MARK = "store.json"
 RUNS = "runs"
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EIO}
+"""Refusals that have nothing to do with the folder that was named."""
 
 
 def has_results(root: Path) -> bool:
@@ -62,15 +65,22 @@ def _check_mark(root: Path) -> None:
 
 
 def _make(root: Path) -> None:
-    """Make the folder and try a write now, so that a folder that refuses is known before anything is trained."""
+    """Make the folder and try a write now, so that a folder that refuses is known before anything is trained.
+
+    Raises InputError for a folder that could never be written to, and RunError where the disk refuses: it is full,
+    say, or has become read-only under results.
+    """
+    begun = has_results(root)
     try:
         (root / RUNS).mkdir(parents=True, exist_ok=True)
         write_json(root / MARK, {"schema_version": SCHEMA_VERSION})
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
+    except (OSError, RunError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        assert isinstance(cause, OSError)
+        if begun or cause.errno in OF_THE_DISK:
+            raise refused(root, cause) from error
+        why = (cause.strerror or str(cause)).lower()
         raise InputError(f"results folder {root}: can't be written to ({why}); choose one with --out") from error
-    except RunError as error:
-        raise InputError(f"results folder {root}: {error}") from error
 
 
 def _begins(run_id: str, text: str) -> bool:

@@ -235,8 +235,8 @@ class Store(Reader):
         if grids:
             try:
                 film = gif(grids)
-            except (OSError, SyntaxError, ValueError) as fault:
-                self.notify(f"{folder.samples}: no {PROGRESS_GIF}, a picture is damaged ({fault})")
+            except RunError as fault:
+                self.notify(f"no {PROGRESS_GIF}: {fault}")
                 return
             fence.write_bytes(folder, folder.samples / PROGRESS_GIF, film)
 

@@ -98,8 +98,64 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
     rows = json_lines(typed(*words, "--out", out, "--json").stdout)
     assert [row["state"] for row in rows] == ["finished", "finished", "to do"]
     result = typed(*words, "--out", tmp_path / "new")
-    assert "3 runs, 0 finished" in result.stdout
+    assert "3 runs, 0 finished, 3 to train, alone or together as a trial will show (--lanes auto)" in result.stdout
+    assert "GFLOP/s that its matrix products just reached in fp32" in result.stdout
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--seeds", "0-2", "--lanes", "2"), "3 to train in 2 programs"),
+        (("--seeds", "0-2", "--lanes", "1"), "3 to train; preset"),
+        (("--seeds", "0"), "1 to train; preset"),
+    ],
+)
+def test_dry_run_says_how_many_programs_there_will_be(
+    typed: Typed, tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    result = typed(*SMALL, "--models", "vanilla", "--dry-run", "--out", tmp_path / "new", *options)
+    assert told in result.stdout
+
+
+LOOKS_AT_VALUES = """
+from torch import nn
+from gan_bench.models.model import models
+from gan_bench.models.vanilla import Vanilla
+
+class Wary(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        if x.mean() > 5:
+            raise ValueError("these are no images")
+        return self.net(x)
+
+@models.register("wary")
+class WaryVanilla(Vanilla):
+    def discriminator(self):
+        return Wary(super().discriminator())
+"""
+
+
+def test_a_net_whose_arithmetic_cannot_be_counted_is_trained_all_the_same(
+    typed: Typed, tmp_path: Path, borrowed_registries: None
+) -> None:
+    """It looks at values, so that it runs neither without them nor as lanes of one program."""
+    plugin = tmp_path / "wary.py"
+    plugin.write_text(LOOKS_AT_VALUES)
+    words = (*SMALL, "--models", "wary", "--seeds", "0-1", "--plugin", plugin, "--out", tmp_path / "out")
+    planned = typed(*words, "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    assert "how much is left can't be said" in planned.stdout
+    result = typed(*words)
+    assert result.exit_code == 0, result.output
+    assert "wary: runs are trained one after the other (a step of one of them takes" in result.stderr
+    assert [row["status"] for row in json_lines(typed("status", tmp_path / "out", "--json").stdout)] == [
+        "done"
+    ] * 2
 
 
 def test_an_empty_folder_is_a_fine_place_for_results(typed: Typed, tmp_path: Path) -> None:

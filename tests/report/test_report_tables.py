@@ -12,6 +12,7 @@ from gan_bench.report.compare import compare_runs
 from gan_bench.report.data import report_data
 from gan_bench.report.frame import rate_text, runs_frame, scores_frame, variants
 from gan_bench.report.reproduce import commands, seed_text
+from gan_bench.report.views import protocol_view
 from gan_bench.spec import Evaluation
 
 CONTRACT = """run_id, model, loss, dataset, image_size, seed, lr_g, lr_d, batch_size, steps, epochs, status,
@@ -69,6 +70,15 @@ def test_scores_frame_has_protocol_floor_and_noise(shared_runs: list[StoredRun])
     frame = scores_frame(shared_runs)
     assert {"protocol_id", "floor", "noise", "n_real", "extractor_sha256", "torch_fidelity_version"} <= set(frame)
     assert len(frame) == sum(len(run.scores) for run in shared_runs)
+    seeds = {run.record.run_id: run.spec.seed for run in shared_runs}
+    assert len(set(seeds.values())) > 1
+    assert list(frame["seed"]) == [seeds[run_id] for run_id in frame["run_id"]], (
+        "the training's, not the protocol's"
+    )
+    key = str(frame["protocol_id"].iloc[0])
+    fields = dict(protocol_view(report_data(shared_runs), key).rows)
+    assert fields["seed"] == str(shared_runs[0].scores[0].protocol.seed)
+    assert list(frame["protocol_seed"]) == [score.protocol.seed for run in shared_runs for score in run.scores]
 
 
 def test_protocols_are_never_mixed(shared_runs: list[StoredRun]) -> None:

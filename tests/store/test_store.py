@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -439,6 +440,35 @@ def test_a_grid_of_another_shape_is_refused(store: Store, spec: RunSpec, shape: 
     store.begin(spec, {})
     with pytest.raises(ValueError, match="a grid is uint8"):
         store.add_grid(spec, 1, np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("number", "begun", "kind"),
+    [
+        (errno.EROFS, False, InputError),
+        (errno.EACCES, False, InputError),
+        (errno.EROFS, True, RunError),
+        (errno.ENOSPC, False, RunError),
+        (errno.ENOSPC, True, RunError),
+        (errno.EMFILE, False, RunError),
+    ],
+)
+def test_a_folder_that_never_was_one_is_wrong_input_and_a_disk_that_refuses_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, begun: bool, kind: type[Exception]
+) -> None:
+    root = tmp_path / "out"
+    if begun:
+        Store.open(root, create=True)
+    before = [path.name for path in root.glob("*") if path.is_file()]
+
+    def refuse(*args: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(kind, match=os.strerror(number).lower()):
+        Store.open(root, create=True)
+    assert [path.name for path in root.glob("*") if path.is_file()] == before
 
 
 def test_opening_says_what_is_wrong(tmp_path: Path) -> None:

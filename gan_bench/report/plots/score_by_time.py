@@ -82,6 +82,8 @@ def _panel(ax: Axes, data: ReportData, key: str, scores: pd.DataFrame, markers: 
     scale_axis(ax.yaxis, scores["value"])
     scale_axis(ax.xaxis, scores["seconds"])
     ax.margins(0.06)
-    ax.set_xlabel("training time of one run [s]" + (", mean over seeds" if many else ""))
+    alone = (data.runs["lanes"] <= 1).all()
+    time = "training time of one run [s]" if alone else "training time / lanes [s]"
+    ax.set_xlabel(time + (", mean over seeds" if many else ""))
     ax.set_ylabel(f"{first['title']} ({direction(first['better'])})")
     ax.set_title(data.protocol_title(key, two_lines=True), fontsize=9.5)
