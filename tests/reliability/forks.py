@@ -52,7 +52,8 @@ class Ask:
     of_run: str = ""
     """Only news of runs whose id has this in it make a moment."""
     limits: dict[str, int] = field(default_factory=dict)
-    closed_stdout: bool = False
+    stdout: Path | None = None
+    """A named pipe for the output; the log otherwise."""
     report: bool = False
     """Whether the report is written at the end: it takes seconds."""
 
@@ -107,6 +108,18 @@ def running(ask: Ask) -> Iterator[Command]:
                 os.kill(pid, signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def workers() -> Iterator[None]:
+    """Let workers that this very process starts be forks, too."""
+    _address()
+    get_context = multiprocessing.get_context
+    multiprocessing.get_context = lambda method=None: get_context("forkserver")  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        multiprocessing.get_context = get_context
+
+
 def lives(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -135,7 +148,7 @@ def _run(ask: Ask, address: str) -> None:
     """Be the command."""
     os.setsid()
     out = os.open(ask.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(_pipe_without_reader() if ask.closed_stdout else out, 1)
+    os.dup2(os.open(ask.stdout, os.O_WRONLY) if ask.stdout else out, 1)
     os.dup2(out, 2)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
     os.environ.update(XDG_CACHE_HOME=str(ask.cache))
@@ -151,12 +164,6 @@ def _run(ask: Ask, address: str) -> None:
     for name, value in ask.limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
     main.main(args=list(ask.arguments), prog_name="gan-bench")
-
-
-def _pipe_without_reader() -> int:
-    read, write = os.pipe()
-    os.close(read)
-    return write
 
 
 def _workers_by_fork(pids: Path, address: str) -> None:

@@ -1,6 +1,6 @@
 """A program that trains whole runs, each killed at another of its calls that change files; a test compares them.
 
-Everything heavy is imported and loaded once; each attempt is a fork, and dies, or ends, as a process of its own.
+Each attempt is a fork, and dies, or ends, as a process of its own.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from counted_calls import Calls, counted
+from rehearsal import rehearse
 
 import gan_bench as gb
-from gan_bench.execution import local  # noqa: F401 (before any fork)
 
 MATRIX = gb.Matrix(
     models=("vanilla",), dataset="synthetic", epochs=2, batch_size=256, eval_samples=160, eval_every=1,
@@ -23,13 +23,12 @@ MATRIX = gb.Matrix(
 EVERY_STEP = 1e-9
 
 
-def attempt(root: Path, cache: Path, at: int, fresh: bool = False) -> bool:
+def attempt(root: Path, cache: Path, at: int) -> bool:
     """Give the command in a process of its own; say whether it was killed."""
     child = os.fork()
     if child == 0:
         options = gb.Options(
             out=root, preset="smoke", device="cpu", cache_dir=cache, offline=True, checkpoint_every=EVERY_STEP,
-            fresh=fresh,
         )  # fmt: skip
         os.fsync = lambda descriptor: None  # a kill, other than a power cut, loses nothing that was written
         with counted(root, at, lambda name: os.kill(os.getpid(), signal.SIGKILL)) as calls:
@@ -48,14 +47,12 @@ def keep(root: Path, calls: Calls) -> None:
 def main() -> None:
     """FOLDER CACHE FIRST STEP: kill at the calls FIRST, FIRST + STEP, ... until one is not reached."""
     root, cache, first, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    options = gb.Options(out=root / "quiet", preset="smoke", device="cpu", cache_dir=cache, offline=True)
-    gb.plan(MATRIX, options)  # loads the data and the nets, for every fork
-    for _ in range(2):  # the second time, the cache has what it needs
-        attempt(root / "quiet", cache, 0, fresh=True)
+    rehearse(MATRIX, gb.Options(out=root / "before", preset="smoke", device="cpu", cache_dir=cache, offline=True))
+    attempt(root / "quiet", cache, 0)
     kills, at = 0, first
     while attempt(root / str(at), cache, at):
         kills += 1
-        kills += at % 3 == 0 and attempt(root / str(at), cache, 1 + at * 7 % 90)  # and again while it goes on
+        kills += at % 7 == 0 and attempt(root / str(at), cache, 1 + at * 7 % 90)  # and again while it goes on
         assert not attempt(root / str(at), cache, 0)
         at += step
     sys.stdout.write(json.dumps({"kills": kills, "last": at - step}))

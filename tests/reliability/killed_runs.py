@@ -1,6 +1,6 @@
 """A program that trains one run undisturbed, and again with SIGKILL at random instants; the test compares them.
 
-Everything heavy is imported and loaded once; each attempt is a fork, and dies, or ends, as a process of its own.
+Each attempt is a fork, and dies, or ends, as a process of its own.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+from rehearsal import rehearse
+
 import gan_bench as gb
-from gan_bench.execution import local  # noqa: F401 (before any fork)
 
 os.fsync = lambda descriptor: None  # a kill, other than a power cut, loses nothing that was written
 
@@ -35,11 +36,10 @@ def main() -> None:
         metrics=("fid",), settings={"width": 0.25},
     )  # fmt: skip
     base = {"preset": "smoke", "device": "cpu", "cache_dir": cache, "offline": True, "checkpoint_every": 0.05}
-    gb.plan(matrix, gb.Options(out=root / "quiet", **base))  # loads the data and the nets, for every fork
-    for _ in range(2):  # the second time, the cache has what it needs
-        began = time.monotonic()
-        os.waitpid(attempt(matrix, gb.Options(out=root / "quiet", fresh=True, **base)), 0)
-        whole = time.monotonic() - began
+    rehearse(matrix, gb.Options(out=root / "before", **base))
+    began = time.monotonic()
+    os.waitpid(attempt(matrix, gb.Options(out=root / "quiet", **base)), 0)
+    whole = time.monotonic() - began
     chance = random.Random(f"{model} 4")
     hits = 0
     for number in range(runs):

@@ -42,6 +42,22 @@ def test_the_record_says_what_changed_on_the_way(
     assert kept["from_step"] > 0
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_gpu_is_promised_only_what_it_was_told_to_keep(
+    trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch, deterministic: bool
+) -> None:
+    describe = environment.describe
+    monkeypatch.setattr(pipeline, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(environment, "describe", lambda device: {**describe(device), "device": "cuda:0"})
+    monkeypatch.setattr(environment, "is_deterministic", lambda: deterministic)
+    cut = trial()
+    with pytest.raises(KeyboardInterrupt):
+        cut.run(interrupt_after(3))
+    (record,) = cut.run()
+    assert ("sums have no fixed order" in record.caveat) != deterministic
+    assert bool(record.caveat) != deterministic
+
+
 def test_a_run_that_starts_over_owes_nothing_to_earlier_attempts(
     trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:

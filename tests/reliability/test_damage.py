@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from toy_run import learned, toy_spec, train
 
 from gan_bench.cli import main
 from gan_bench.errors import RunError
-from gan_bench.store import sums
+from gan_bench.store import pictures, sums
 from gan_bench.store.inspection import inspect
 from gan_bench.store.store import Store
 
@@ -134,6 +136,35 @@ def test_a_half_finished_run_goes_on_in_spite_of_a_damaged_file(
             assert name.replace("safetensors", "json") in " ".join(notices)
     if name not in NOT_READ:
         assert said >= 15, "what is damaged is passed over in silence"
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of a few kilobytes that says it has side x side black pixels."""
+    rows = zlib.compress(bytes(1 + side) * min(side, 4000), 9)
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
+    chunks = (struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("side", [4_000, 12_000, 60_000], ids=["for us", "Pillow warns", "Pillow refuses"])
+def test_a_picture_that_would_fill_the_memory_costs_the_film_alone(
+    made: dict[str, Path], tmp_path: Path, side: int
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(made["left"], out)
+    picture = run_of(out) / "samples" / "epoch_0001.png"
+    picture.write_bytes(bomb(side))
+    assert len(bomb(side)) < 1_000_000
+    with pytest.raises(RunError, match=r"epoch_0001\.png: .*pixels .*than a grid"):
+        pictures.gif([picture])
+    notices: list[str] = []
+    store = Store.open(out, create=False, notify=notices.append)
+    assert train(store, SPEC)
+    assert store.is_finished(SPEC)
+    assert ["pixels" in notice for notice in notices] == [True]
+    assert not (run_of(out) / "samples" / "progress.gif").exists()
+    assert [run.record.status for run in store.runs()] == ["done"]
+    assert any(finding.damaged and "epoch_0001.png" in finding.found for finding in inspect(out))
 
 
 def test_the_report_is_made_from_what_is_intact(tmp_path: Path) -> None:

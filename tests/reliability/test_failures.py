@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from forks import TINY, Ask, lives, running
 from victims import wait_until
 from whole_runs import Trial, assert_equal_runs
 
+from gan_bench import pipeline
 from gan_bench.errors import RunError
 from gan_bench.losses.bce import BCE
 from gan_bench.losses.loss import losses
@@ -139,6 +141,25 @@ def test_a_run_whose_outcome_cannot_be_read_is_not_tried_for_ever(
     monkeypatch.setattr(Store, "outcome", lambda self, spec: None)
     with pytest.raises(RunError, match="without an outcome that can be read"):
         trial(epochs=1).run()
+
+
+def test_where_a_failure_cannot_be_recorded_nobody_waits_for_the_run(
+    trial: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease goes though the disk refuses the record: other machines would watch it for a while."""
+
+    def die(group: Any, observer: Any, **given: Any) -> None:
+        raise RuntimeError("a defect")
+
+    def refuse(*given: Any) -> None:
+        raise RunError("could not write: no space left on device")
+
+    monkeypatch.setattr(pipeline, "run_group", die)
+    monkeypatch.setattr(Store, "finish", refuse)
+    asked = trial(epochs=1)
+    with pytest.raises(RunError, match="no space"):
+        asked.run()
+    assert not list(asked.out.glob("runs/*/.lease*"))
 
 
 def test_fail_fast_begins_nothing_new_after_a_failure(trial: Make, moody: type[Moody]) -> None:
@@ -266,8 +287,13 @@ def test_a_disk_that_refuses_is_one_clear_line_and_harms_nothing(tmp_path: Path,
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_reader_that_goes_away_is_no_failure_of_a_run(tmp_path: Path, cache: Path, jobs: str) -> None:
+    """In the middle of a training, as where `| head` has seen enough."""
     asked = ("run", "--out", str(tmp_path / "out"), "--models", "vanilla", "--seeds", "0-1", "--json", *TINY)
-    with running(Ask((*asked, "--jobs", jobs), cache, tmp_path / "log", closed_stdout=True)) as process:
+    asked = (*asked, "--epochs", "500", "--jobs", jobs)
+    os.mkfifo(tmp_path / "pipe")
+    with running(Ask(asked, cache, tmp_path / "log", stdout=tmp_path / "pipe")) as process:
+        with (tmp_path / "pipe").open() as reader:
+            assert any(json.loads(line).get("event") == "epoch" for line in reader)
         assert process.wait() == 1, process.said
         assert "Traceback" not in process.said
         wait_until(lambda: not any(map(lives, process.workers)), 5)

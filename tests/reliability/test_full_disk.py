@@ -46,7 +46,7 @@ def test_a_full_and_a_read_only_disk_cost_one_run_and_a_clear_line(tmp_path: Pat
         "full": 1,
         "report on a full disk": 0,
         "larger": 0,
-        "read-only": 2,
+        "read-only": 1,
         "status of read-only": 0,
         "report of read-only": 1,
     }, told

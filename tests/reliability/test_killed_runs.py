@@ -18,21 +18,47 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills are POSIX
 RUNS, KILLS = 4, 6
 
 
+def programs(cache: Path, file: str, *calls: tuple[object, ...]) -> list[dict[str, int]]:
+    """Start a program once for each call, all at the same time; return what each says in the end."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, file, *map(str, call)],
+            env={**environment(cache), "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for call in calls
+    ]
+    told = []
+    try:
+        for process in started:
+            out, err = process.communicate(timeout=230)
+            assert process.returncode == 0, err
+            told.append(json.loads(out.splitlines()[-1]))
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+    return told
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, tuple[Path, int]]:
+    """Where the killed runs of each model are, and how many kills hit them."""
+    roots = {model: tmp_path_factory.mktemp(model) for model in ("vanilla", "dcgan28")}
+    told = programs(
+        cache, killed_runs.__file__, *((model, root, cache, RUNS, KILLS) for model, root in roots.items())
+    )
+    return {model: (root, each["kills"]) for (model, root), each in zip(roots.items(), told, strict=True)}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("model", ["vanilla", "dcgan28"])
-def test_a_run_killed_at_random_equals_an_undisturbed_one(tmp_path: Path, cache: Path, model: str) -> None:
-    arguments = [model, tmp_path, cache, RUNS, KILLS]
-    done = subprocess.run(
-        [sys.executable, killed_runs.__file__, *map(str, arguments)],
-        env=environment(cache),
-        capture_output=True,
-        text=True,
-        timeout=190,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["kills"] >= 20, told
+def test_a_run_killed_at_random_equals_an_undisturbed_one(killed: dict[str, tuple[Path, int]], model: str) -> None:
+    tmp_path, kills = killed[model]
+    assert kills >= 20
     (quiet,) = (tmp_path / "quiet" / "runs").iterdir()
     middles = 0
     for number in range(RUNS):
@@ -49,22 +75,9 @@ def test_a_run_killed_at_random_equals_an_undisturbed_one(tmp_path: Path, cache:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_run_killed_at_every_call_equals_an_undisturbed_one(tmp_path: Path, cache: Path) -> None:
-    halves = [
-        subprocess.Popen(
-            [sys.executable, killed_at_every_call.__file__, *map(str, (tmp_path / str(half), cache, half, 2))],
-            env={**environment(cache), "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for half in (1, 2)
-    ]
-    kills, last = 0, 0
-    for process in halves:
-        out, err = process.communicate(timeout=230)
-        assert process.returncode == 0, err
-        told = json.loads(out.splitlines()[-1])
-        kills, last = kills + told["kills"], max(last, told["last"])
+    halves = [(tmp_path / str(half), cache, half, 2) for half in (1, 2)]
+    told = programs(cache, killed_at_every_call.__file__, *halves)
+    kills, last = sum(each["kills"] for each in told), max(each["last"] for each in told)
     calls = json.loads((tmp_path / "1" / "quiet.calls").read_text())
     assert calls["past"] == [], "a write that this test does not see"
     assert {"open", "write", "fsync", "replace", "link", "unlink", "mkdir"} <= set(calls["made"])

@@ -18,6 +18,7 @@ PROMISES = {
         "store/test_store.py::test_a_damaged_file_is_told_and_the_others_are_read",
         "reliability/test_damage.py::test_a_damaged_file_of_a_finished_run_is_noticed_and_what_is_reported_is_mended",
         "reliability/test_damage.py::test_a_half_finished_run_goes_on_in_spite_of_a_damaged_file",
+        "reliability/test_damage.py::test_a_picture_that_would_fill_the_memory_costs_the_film_alone",
     ],
     "two processes, one folder": [
         "reliability/test_shared_folder.py::test_processes_on_one_folder_commit_each_run_once",
@@ -44,6 +45,8 @@ PROMISES = {
         "reliability/test_signals.py::test_workers_stop_with_a_checkpoint_and_none_is_orphaned",
         "reliability/test_signals.py::test_a_step_that_does_not_end_is_cut_off",
         "reliability/test_signals.py::test_a_second_interrupt_ends_at_once",
+        "reliability/test_signals.py::test_no_worker_outlives_a_command_that_is_killed",
+        "reliability/test_signals.py::test_a_signal_that_reaches_a_worker_first_is_no_failure",
     ],
     "refused writes": [
         "reliability/test_failures.py::test_a_disk_that_refuses_is_one_clear_line_and_harms_nothing",

@@ -22,6 +22,12 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
+def make(root: Path) -> None:
+    store = Store.open(root, create=True)
+    store.expect([SPEC])
+    train(store, SPEC)
+
+
 def refused(root: Path, at: int, number: int, lasting: bool) -> str:
     """Train while the system refuses; return what the user is told, empty where it was no matter."""
 
@@ -30,9 +36,7 @@ def refused(root: Path, at: int, number: int, lasting: bool) -> str:
 
     with counted(root, at, refuse, lasting):
         try:
-            store = Store.open(root, create=True)
-            store.expect([SPEC])
-            train(store, SPEC)
+            make(root)
         except (RunError, InputError) as error:
             return str(error)
     return ""
@@ -43,13 +47,11 @@ def refused(root: Path, at: int, number: int, lasting: bool) -> str:
 def test_a_refused_call_is_one_clear_line_and_the_same_again_ends_well(
     tmp_path: Path, number: int, lasting: bool
 ) -> None:
-    quiet = Store.open(tmp_path / "quiet", create=True)
     with counted(tmp_path) as calls:
-        quiet.expect([SPEC])
-        train(quiet, SPEC)
+        make(tmp_path / "quiet")
     root = tmp_path / "out"
     told = 0
-    for at in range(1, len(calls.made) + 3, 1 if number == errno.ENOSPC else 4):
+    for at in range(1, len(calls.made) + 1, 1 if number == errno.ENOSPC and not lasting else 3):
         store = Store.open(root, create=True, notify=pytest.fail)
         store.forget(SPEC)
         train(store, FIRST)

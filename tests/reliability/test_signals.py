@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from forks import TINY, Ask, Command, lives, running
+from forks import TINY, Ask, Command, lives, running, workers
 from victims import alive, below, command, started, wait_until
 from whole_runs import assert_equal_runs
 
 from gan_bench import interruption
 from gan_bench.execution import processes
+from gan_bench.execution.executor import never
+from gan_bench.matrix import Group
+from gan_bench.record import Observer
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="POSIX signals"), pytest.mark.slow]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGUSR2: 143}
@@ -24,6 +29,14 @@ MOMENTS = (
     "planning", "evaluation reference", "group", "step", "epoch", "write", "evaluation scores", "finished",
     "report",
 )  # fmt: skip
+PAIRS = [(sent, moment) for number, moment in enumerate(MOMENTS) for sent in (*CODES, *CODES)[number % 4 :][:2]]
+"""Every moment meets two of the signals, every signal four moments or more: they share one way to be heard."""
+WORKERS = [
+    (sent, moment, (number + place) % 2 == 1)
+    for number, sent in enumerate(CODES)
+    for place, moment in enumerate(("group", "epoch"))
+]
+"""Every signal at both moments, once to the command alone and once to its workers, too."""
 TALKATIVE = """
 from gan_bench import pipeline
 from gan_bench.metrics.extractors.classifier import ClassifierExtractor
@@ -68,10 +81,10 @@ def asked(out: Path, plugin: Path, jobs: int) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path, plugin: Path) -> dict[int, Path]:
     """Results folders, by jobs, that nothing happened to."""
-    found = {}
-    for jobs in (1, 2):
-        found[jobs] = out = tmp_path_factory.mktemp(f"undisturbed-{jobs}") / "out"
-        with running(Ask(asked(out, plugin, jobs), cache, out.parent / "log")) as quiet:
+    found = {jobs: tmp_path_factory.mktemp(f"undisturbed-{jobs}") / "out" for jobs in (1, 2)}
+    with contextlib.ExitStack() as stack:
+        asks = [Ask(asked(out, plugin, jobs), cache, out.parent / "log") for jobs, out in found.items()]
+        for quiet in [stack.enter_context(running(ask)) for ask in asks]:
             assert quiet.wait(90) == 0, quiet.said
     return found
 
@@ -94,7 +107,7 @@ def assert_left_in_order(ended: Command, code: int, out: Path) -> None:
     assert not list(out.glob("runs/*/.*")), "a lease, or half a file"
 
 
-@pytest.mark.parametrize(("sent", "moment"), list(itertools.product(CODES, MOMENTS)))
+@pytest.mark.parametrize(("sent", "moment"), PAIRS)
 def test_at_any_moment_nothing_is_lost_and_the_same_command_goes_on(
     tmp_path: Path, cache: Path, plugin: Path, undisturbed: dict[int, Path], sent: signal.Signals, moment: str
 ) -> None:
@@ -116,8 +129,7 @@ def test_at_any_moment_nothing_is_lost_and_the_same_command_goes_on(
         assert_equal_runs(mine_, quiet)
 
 
-@pytest.mark.parametrize("to_all", [False, True], ids=["to the command", "to its workers, too"])
-@pytest.mark.parametrize(("sent", "moment"), list(itertools.product(CODES, ("group", "epoch"))))
+@pytest.mark.parametrize(("sent", "moment", "to_all"), WORKERS)
 def test_workers_stop_with_a_checkpoint_and_none_is_orphaned(
     tmp_path: Path,
     cache: Path,
@@ -169,6 +181,33 @@ def test_a_second_interrupt_ends_at_once(tmp_path: Path, cache: Path, jobs: int)
         wait_until(lambda: not any(map(lives, process.workers)), 5)
 
 
+def test_no_worker_outlives_a_command_that_is_killed(tmp_path: Path, cache: Path) -> None:
+    with running(Ask(stuck(tmp_path, tmp_path / "out", 2), cache, tmp_path / "log")) as process:
+        wait_until(lambda: are_stuck(tmp_path, 2), 60)
+        assert [lives(pid) for pid in process.workers] == [True, True]
+        process.signal(signal.SIGKILL)
+        wait_until(lambda: not any(map(lives, process.workers)), 5)
+
+
+def is_hit_first(group: Group, tell: Observer) -> None:
+    """Die of the signal that the command hears, too, before it looks whether it heard one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    os.kill(parent.pid or 0, signal.SIGUSR1)
+    os._exit(1)
+
+
+def test_a_signal_that_reaches_a_worker_first_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[object] = []
+    monkeypatch.setattr(processes, "POLL_SECONDS", 5.0)  # it hears of the worker's end, and not of the time
+    group = Group(())
+    with pytest.raises(interruption.Interrupted), interruption.by_signals(), workers():
+        processes.execute_in_processes(
+            [group], is_hit_first, 1, 1, observer=print, on_lost=lambda *told: lost.append(told), stop=never
+        )
+    assert lost == []
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_step_that_does_not_end_is_cut_off(tmp_path: Path, cache: Path, jobs: int) -> None:
     assert processes.PATIENCE_SECONDS < interruption.PATIENCE_SECONDS < 30, "workers, this process, the promise"
@@ -181,23 +220,29 @@ def test_a_step_that_does_not_end_is_cut_off(tmp_path: Path, cache: Path, jobs: 
         wait_until(lambda: not any(map(lives, process.workers)), 5)
 
 
-@pytest.mark.parametrize(("sent", "jobs"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
-def test_a_signal_leaves_a_checkpoint_and_nobody(
-    tmp_path: Path, cache: Path, sent: signal.Signals, jobs: int
-) -> None:
+def test_a_signal_leaves_a_checkpoint_and_nobody(tmp_path: Path, cache: Path) -> None:
     """With real processes all the way; the signal goes to the process group, as a terminal's does."""
-    out = tmp_path / "out"
     long = ("--models", "vanilla", "--epochs", "100000", "--metrics", "is", "--seeds", "0-1")
-    with started(cache, command(out, *long, "--jobs", str(jobs), "--checkpoint-every", "1h")) as process:
-        wait_until(lambda: len(list(out.glob("runs/*/epochs.csv"))) >= jobs, 90)
-        workers = below(process)
-        since = time.monotonic()
-        os.killpg(process.pid, sent)
-        _, err = process.communicate(timeout=40)
-        assert time.monotonic() - since < 30
-        assert process.returncode == CODES[sent], err
-        assert "the same command continues" in err
-        assert "Traceback" not in err
+    with contextlib.ExitStack() as stack:  # both at once, for starting takes longest
+        trials = []
+        for sent, jobs in ((signal.SIGINT, 1), (signal.SIGTERM, 2)):
+            out = tmp_path / str(jobs)
+            asked = command(out, *long, "--jobs", str(jobs), "--checkpoint-every", "1h")
+            trials.append((stack.enter_context(started(cache, asked)), out, sent, jobs))
+        for process, out, sent, jobs in trials:
+            wait_until(lambda out=out, jobs=jobs: len(list(out.glob("runs/*/epochs.csv"))) >= jobs, 90)
+            assert_told_to_end(process, out, sent)
+
+
+def assert_told_to_end(process: subprocess.Popen[str], out: Path, sent: signal.Signals) -> None:
+    workers = below(process)
+    since = time.monotonic()
+    os.killpg(process.pid, sent)
+    _, err = process.communicate(timeout=40)
+    assert time.monotonic() - since < 30
+    assert process.returncode == CODES[sent], err
+    assert "the same command continues" in err
+    assert "Traceback" not in err
     wait_until(lambda: not alive(workers), 5)
     assert not list(out.glob("runs/*/.lease*"))
     for folder in out.glob("runs/*"):

@@ -52,6 +52,7 @@ def overtake(roots: list[Path]) -> dict[Path, dict[str, str]]:
 def test_who_was_stopped_at_any_call_and_overtaken_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr(lease, "STALE_SECONDS", 1.0)
     with counted(tmp_path) as calls:
