@@ -34,6 +34,7 @@ from gan_bench.metrics.extractors.fitting import to_float
 from gan_bench.metrics.extractors.mnist_cnn import WEIGHTS
 from gan_bench.metrics.fidelity import SEED
 from gan_bench.spec import Evaluation
+from gan_bench.training import tuning
 from gan_bench.training.trainer import Trainer
 
 SAMPLES = 10_000
@@ -126,6 +127,7 @@ def trained(data: ImageData, device: torch.device) -> Trainer:
     """Return a trainer of the smallest model, an epoch old, whose epochs don't end."""
     (spec,) = Matrix(models=("vanilla",), dataset="mnist", epochs=10**6).expand(Registries())
     trainer = Trainer([spec], data.train.to(device), device)
+    tuning.warm_up(trainer, print, fuse=False)
     trainer.train_epoch()
     return trainer
 

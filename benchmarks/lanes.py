@@ -1,10 +1,10 @@
 """Runs trained together as lanes of one program, beside single runs one after the other and side by side.
 
 Times are a step of one run: of so many lanes divided by their number, and of as many processes that train a single
-run each, divided by theirs; one lane is the single run. Memory is what a lane adds. A second table times every
-convolution of 4 lanes in each way that the trainer knows (forward and backward).
+run each, divided by theirs; one lane is the single run. Memory is that of all lanes, divided by their number. A
+second table times every convolution of 4 lanes in each way that the trainer knows (forward and backward).
 
-    python benchmarks/lanes.py --models vanilla,dcgan28 --lanes 1,2,4,8 --repeats 3 --data-root FOLDER
+    python benchmarks/lanes.py --models vanilla,dcgan28 --repeats 3 --data-root FOLDER
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from gan_bench.benchmark import Registries
 from gan_bench.data.dataset import datasets, resized
 from gan_bench.matrix import Matrix
 from gan_bench.spec import RunSpec
-from gan_bench.training import ways
-from gan_bench.training.lane_count import choose, try_lanes
+from gan_bench.training import tuning, ways
+from gan_bench.training.lane_count import choose, try_count, try_lanes
 from gan_bench.training.trainer import Trainer
 
 MOST_PROCESSES = 8
@@ -77,14 +77,16 @@ def measure(
     for work in contestants.values():
         work.close()
     each = {name: [s / steps[name] / runs_of[name] for s in seconds[name]] for name in seconds}
-    trials = try_lanes(specs, resized(images, specs[0].image_size).to(device), device)
+    on_device = resized(images, specs[0].image_size).to(device)
+    trials = try_lanes(specs, on_device, device, notify=print)
+    tried = {count: try_count(specs[:count], on_device, device, print) for count in counts}
     return {
         "model": specs[0].model,
         "precision": specs[0].precision,
         "batch_size": specs[0].batch_size,
         "seconds_per_run": each,
         "speedup": {name: timing.ratios(each[str(counts[0])], times) for name, times in each.items()},
-        "bytes_per_lane": {str(trial.lanes): trial.bytes_per_lane for trial in trials},
+        "bytes_per_lane": {str(count): trial.bytes_per_lane for count, trial in tried.items()},
         "auto": choose(trials),
         "ways": layer_by_layer(specs[:LANES_OF_WAYS], images, device),
     }
@@ -95,7 +97,7 @@ def layer_by_layer(specs: Sequence[RunSpec], images: Tensor, device: torch.devic
     trainer = Trainer(specs, resized(images, specs[0].image_size).to(device), device)
     return [
         {"net": net, "layer": timed.layer, "input": list(timed.shape), "seconds": dict(timed.seconds)}
-        for net, timings in trainer.time_ways().items()
+        for net, timings in tuning.time_ways(trainer).items()
         for timed in timings
     ]
 
@@ -103,13 +105,12 @@ def layer_by_layer(specs: Sequence[RunSpec], images: Tensor, device: torch.devic
 def main() -> None:
     parser = timing.options(__doc__, repeats=3)
     parser.add_argument("--models", default="vanilla,dcgan28")
-    parser.add_argument("--lanes", default="", help="default: 1,2,4,8 on a CPU, 1,2,4,8,16,32 on a GPU")
+    parser.add_argument("--lanes", default="1,2,4,8,16,32")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16"))
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement, about")
     given = parser.parse_args()
     device = environment.find_device(given.device)
-    given.lanes = given.lanes or ("1,2,4,8" if device.type == "cpu" else "1,2,4,8,16,32")
     counts = [int(each) for each in given.lanes.split(",")]
     data = datasets.get("mnist").load(given.data_root, offline=True, notify=print)
     rows = []

@@ -30,6 +30,7 @@ from gan_bench.data.dataset import ImageData, datasets
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.spec import Evaluation, RunSpec
 from gan_bench.store.store import Store
+from gan_bench.training import tuning
 from gan_bench.training.trainer import Trainer
 
 Case: TypeAlias = tuple[str, str, int, timing.Work, timing.Work]
@@ -46,7 +47,9 @@ def training(data: ImageData, device: torch.device, images: int, lanes: int) -> 
         epochs=10**6,
         settings={"width": 0.25},
     )
-    return Trainer(matrix.expand(Registries()), data.train[:images].to(device), device).train_epoch
+    trainer = Trainer(matrix.expand(Registries()), data.train[:images].to(device), device)
+    tuning.warm_up(trainer, print, fuse=False)
+    return trainer.train_epoch
 
 
 def scoring(

@@ -29,13 +29,16 @@ from gan_bench.data.dataset import datasets, resized
 from gan_bench.matrix import Matrix
 from gan_bench.models.dropout import Dropout
 from gan_bench.models.model import build_model
-from gan_bench.spec import RunSpec
+from gan_bench.spec import Precision, RunSpec
+from gan_bench.training import tuning
 from gan_bench.training.flops import step_flops
 from gan_bench.training.kernels import linear, onednn_wins
+from gan_bench.training.precision import compute_dtype, set_matmul
 from gan_bench.training.state import dropouts
 from gan_bench.training.trainer import Trainer
 
-MATMUL_SIZE = 2048
+MATMUL_SIZE = 4096 if torch.cuda.is_available() else 2048
+"""A GPU needs more to be kept busy."""
 MM, ONEDNN = "torch.mm", "oneDNN"
 
 
@@ -133,7 +136,7 @@ def together(specs: Sequence[RunSpec], images: Tensor, device: torch.device) -> 
     """Return what makes steps of runs that are trained as lanes of one program, for ever."""
     endless_specs = [spec.model_copy(update={"epochs": 10**6, "steps": None}) for spec in specs]
     trainer = Trainer(endless_specs, resized(images, specs[0].image_size).to(device), device)
-    trainer.warm_up(print)
+    tuning.warm_up(trainer, print, fuse=False)  # a training that never ends would always pay for a compiler
 
     def steps(count: int) -> None:
         goal = trainer.step + count
@@ -145,8 +148,10 @@ def together(specs: Sequence[RunSpec], images: Tensor, device: torch.device) -> 
     return steps
 
 
-def matmul(device: torch.device, dtype: torch.dtype) -> Stepper:
+def matmul(device: torch.device, precision: Precision) -> Stepper:
     """Return what makes large matrix products, as `torch.mm` makes them."""
+    set_matmul(precision)
+    dtype = compute_dtype(precision, torch.float32)
     a = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=device, dtype=dtype)
 
     def multiply(count: int) -> None:
@@ -169,12 +174,11 @@ def onednn() -> Stepper:
 
 def builders(spec: RunSpec, images: Tensor, device: torch.device) -> dict[str, Callable[[], Stepper]]:
     """Return how each contestant is made, in a process of its own."""
-    dtype = torch.bfloat16 if spec.precision == "bf16" else torch.float32
     found: dict[str, Callable[[], Stepper]] = {
         "ours": functools.partial(ours, spec, images, device),
         "textbook, 0 workers": functools.partial(textbook, spec, images, device, 0),
         "textbook, 2 workers": functools.partial(textbook, spec, images, device, 2),
-        MM: functools.partial(matmul, device, dtype),
+        MM: functools.partial(matmul, device, spec.precision),
     }
     if device.type == "cpu" and onednn_wins():
         found[ONEDNN] = onednn

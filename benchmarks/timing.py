@@ -7,6 +7,7 @@ after the other, so that a drift of the machine hits all alike; ratios are taken
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import multiprocessing
 import statistics
@@ -76,6 +77,7 @@ class Elsewhere:
         self._pipe, theirs = processes.Pipe()
         self._process = processes.Process(target=_serve, args=(build, theirs))
         self._process.start()
+        atexit.register(self._process.terminate)  # a script that fails would wait for its contestants, for ever
         theirs.close()
 
     def __call__(self, number: int) -> None:

@@ -28,13 +28,22 @@ def run(out: Path, paths: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def test_every_check_that_a_cpu_can_make_passes(tmp_path):
-    done = run(tmp_path)
-    kept = json.loads((tmp_path / "gpu.json").read_text())
+    done = run(tmp_path / "out")
+    kept = json.loads((tmp_path / "out" / "gpu.json").read_text())
     outcomes = [row["outcome"] for row in kept["parts"]["checks"]["rows"]]
     assert done.returncode == 0, done.stdout
     assert len(outcomes) > 25
     assert set(outcomes) == {"ok"}
     assert {row[2] for row in kept["figures"]} == {"not measured"}
+    assert "ok   equals_the_textbook, vanilla" in kept["parts"]["checks"]["said"]
+
+
+def test_what_was_measured_before_is_not_measured_again(tmp_path):
+    (tmp_path / "0_gpu_checks.json").write_text('{"rows": []}')
+    done = run(tmp_path)
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["0_gpu_checks.json"]
 
 
 def test_a_check_that_fails_fails_the_script(tmp_path):
@@ -45,7 +54,7 @@ def test_a_check_that_fails_fails_the_script(tmp_path):
         "module.textbook = lambda spec, images, start, steps: (start, [])\n"
         "sys.modules['oracle'] = module\n"
     )
-    done = run(tmp_path, str(tmp_path))
+    done = run(tmp_path / "out", str(tmp_path))
     assert done.returncode == 1
-    rows = json.loads((tmp_path / "gpu.json").read_text())["parts"]["checks"]["rows"]
+    rows = json.loads((tmp_path / "out" / "gpu.json").read_text())["parts"]["checks"]["rows"]
     assert {row["check"].split(",")[0] for row in rows if row["outcome"] != "ok"} == {"equals_the_textbook"}
