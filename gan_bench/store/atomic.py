@@ -131,20 +131,18 @@ def refused(path: Path, error: OSError) -> RunError:
 
 def _linked(new: Path, path: Path) -> bool:
     try:
-        os.link(new, path)
+        try:
+            os.link(new, path)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            write_new(path, new.read_bytes())  # a file system without links has no other means
     except FileExistsError:
         with contextlib.suppress(FileNotFoundError):
             return new.stat().st_nlink == 2  # NFS: an answer was lost, and the link asked for twice
         return False
     except FileNotFoundError:
         return False  # somebody was first, and has cleared ours away
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        try:
-            write_new(path, new.read_bytes())  # a file system without links has no other means
-        except FileExistsError:
-            return False
     return True
 
 

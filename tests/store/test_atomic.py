@@ -106,5 +106,21 @@ def test_of_two_that_create_a_file_one_is_told_so(tmp_path: Path, monkeypatch: p
     assert contents == {"a": b"first", "b": b"no links here"}
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_whoever_was_cleared_away_before_his_file_had_its_name_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    link = os.link
+
+    def cleared(new: Path, path: Path) -> None:
+        path.write_bytes(b"first")
+        new.unlink()
+        (link if links else no_links)(new, path)
+
+    monkeypatch.setattr(os, "link", cleared)
+    assert not atomic.create_bytes(tmp_path / "a", b"second")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"first"}
+
+
 def no_links(*_: object, **__: object) -> None:
     raise OSError(errno.EPERM, os.strerror(errno.EPERM))
