@@ -23,7 +23,6 @@ from torch.utils.data import Dataset
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from gan_bench import environment
-from gan_bench.benchmark import Registries
 from gan_bench.data.dataset import ImageData, datasets
 from gan_bench.matrix import Matrix
 from gan_bench.metrics.evaluator import Evaluator
@@ -33,6 +32,7 @@ from gan_bench.metrics.extractors.find import find_extractor
 from gan_bench.metrics.extractors.fitting import to_float
 from gan_bench.metrics.extractors.mnist_cnn import WEIGHTS
 from gan_bench.metrics.fidelity import SEED
+from gan_bench.planning import Registries
 from gan_bench.spec import Evaluation
 from gan_bench.training import tuning
 from gan_bench.training.trainer import Trainer

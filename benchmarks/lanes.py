@@ -21,9 +21,9 @@ from step_time import Stepper, together
 from torch import Tensor
 
 from gan_bench import environment
-from gan_bench.benchmark import Registries
 from gan_bench.data.dataset import datasets, resized
 from gan_bench.matrix import Matrix
+from gan_bench.planning import Registries
 from gan_bench.spec import RunSpec
 from gan_bench.training import tuning, ways
 from gan_bench.training.lane_count import choose, try_count, try_lanes

@@ -25,9 +25,9 @@ from PIL import Image
 
 import gan_bench as gb
 from gan_bench import environment
-from gan_bench.benchmark import Registries
 from gan_bench.data.dataset import ImageData, datasets
 from gan_bench.metrics.evaluator import Evaluator
+from gan_bench.planning import Registries
 from gan_bench.spec import Evaluation, RunSpec
 from gan_bench.store.store import Store
 from gan_bench.training import tuning

@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from gan_bench import environment
-from gan_bench.benchmark import Registries
 from gan_bench.data.dataset import datasets, resized
 from gan_bench.matrix import Matrix
 from gan_bench.models.dropout import Dropout
 from gan_bench.models.model import build_model
+from gan_bench.planning import Registries
 from gan_bench.spec import Precision, RunSpec
 from gan_bench.training import tuning
 from gan_bench.training.flops import step_flops

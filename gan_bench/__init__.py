@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from gan_bench._version import __version__
 
 if TYPE_CHECKING:
-    from gan_bench.benchmark import Options, Plan, load_results, plan, run, write_report
+    from gan_bench.benchmark import load_results, run, write_report
     from gan_bench.errors import InputError, RunError
     from gan_bench.matrix import Matrix
+    from gan_bench.planning import Options, Plan, plan
 
 __all__ = [
     "InputError",
@@ -30,7 +31,14 @@ __all__ = [
     "write_report",
 ]
 
-_HOMES = {"InputError": "errors", "RunError": "errors", "Matrix": "matrix"}
+_HOMES = {
+    "InputError": "errors",
+    "RunError": "errors",
+    "Matrix": "matrix",
+    "Options": "planning",
+    "Plan": "planning",
+    "plan": "planning",
+}
 
 
 def __getattr__(name: str) -> Any:

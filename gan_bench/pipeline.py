@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from gan_bench import environment, interruption
-from gan_bench.data.dataset import ImageData, datasets, resized
+from gan_bench.data.dataset import resized
 from gan_bench.errors import InputError, RunError, RunTakenError
+from gan_bench.lane import Lane, now
 from gan_bench.matrix import Group
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.verdict import judge
-from gan_bench.record import Checkpoint, EpochRecord, Observer, Progress, RunRecord, RunSink, Score, Status
+from gan_bench.place import Place
+from gan_bench.record import Checkpoint, EpochRecord, Observer, Progress, RunSink, Status
 from gan_bench.registry import load_plugins
 from gan_bench.spec import Evaluation, RunSpec
 from gan_bench.training import tuning
-from gan_bench.training.flops import step_flops
 from gan_bench.training.generator import GRID_SIDE, grid
 from gan_bench.training.profile import profile_steps
 from gan_bench.training.trainer import Trainer
@@ -37,59 +32,6 @@ STEP_NEWS_SECONDS = 0.2
 LOG_CHARACTERS = 2000
 CHECKPOINT_SECONDS = 5.0
 """Epochs shorter than this share a checkpoint."""
-CHECKPOINT_EVERY_SECONDS = 60.0
-"""How often a checkpoint is written in the middle of an epoch, where the user says nothing else."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where runs are trained and what they find there; none of it is part of a spec."""
-
-    device: str
-    data_root: Path
-    cache_dir: Path | None = None
-    offline: bool = False
-    dataset_requested: str = ""
-    plugins: tuple[Path, ...] = ()
-    """Files that register what the runs need; a worker process knows nothing of them otherwise."""
-    checkpoint_every: float = CHECKPOINT_EVERY_SECONDS
-    """Seconds of training that may be lost at most, long epochs or not."""
-    deterministic: bool = False
-    """Whether a GPU is to compute in a fixed order."""
-    profiled: frozenset[str] = frozenset()
-    """Ids of the runs whose step is to be profiled before they are trained."""
-
-
-@dataclass
-class Lane:
-    """What the pipeline knows of one run while it is trained."""
-
-    spec: RunSpec
-    index: int
-    attempt: int
-    started_at: str
-    active: bool = True
-    train_seconds: float = 0.0
-    eval_seconds: float = 0.0
-    warmup_seconds: float = 0.0
-    scores: list[Score] = field(default_factory=list)
-    best: list[Score] = field(default_factory=list)
-
-    KEPT = ("started_at", "train_seconds", "eval_seconds", "warmup_seconds")
-
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of this, as JSON."""
-        lists = {
-            name: [score.model_dump(mode="json") for score in getattr(self, name)] for name in ("scores", "best")
-        }
-        return {**{name: getattr(self, name) for name in self.KEPT}, **lists}
-
-    def load_(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
-        for name in self.KEPT:
-            setattr(self, name, state[name])
-        self.scores = [Score(**each) for each in state["scores"]]
-        self.best = [Score(**each) for each in state["best"]]
 
 
 def run_group(group: Group, observer: Observer, *, open_sink: Callable[[], RunSink], place: Place) -> None:
@@ -136,11 +78,10 @@ class GroupRun:
         self._saved_at = time.monotonic()
         self.run_ids = tuple(spec.run_id for spec in specs)
         about = environment.describe(self.device)
-        now = _now()
         from_step = int(checkpoints[0].state["step"]) if checkpoints and checkpoints[0] else 0
         about |= {"lanes": len(specs), "from_step": from_step, "deterministic": environment.is_deterministic()}
         self.lanes = [
-            Lane(spec, index, sink.begin(spec, about), started_at=now) for index, spec in enumerate(specs)
+            Lane(spec, index, sink.begin(spec, about), started_at=now()) for index, spec in enumerate(specs)
         ]
 
     def run(self) -> None:
@@ -157,14 +98,13 @@ class GroupRun:
     def _run(self) -> None:
         environment.reset_peak_memory(self.device)
         first = self.specs[0]
-        self.data = load_data(first.dataset, self.place.data_root, self.place.offline, self._notice)
+        self.data = self.place.data(first.dataset, self._notice)
         self.evaluator = self._evaluator(first.evaluation)
-        images = load_images(first, self.place, self.device, self._notice)
-        self.trainer = Trainer(self.specs, images, self.device)
+        self.trainer = Trainer(self.specs, self.place.images(first, self._notice), self.device)
         for lane, checkpoint in zip(self.lanes, self.checkpoints, strict=True):
             if checkpoint:
                 self.trainer.load_state_(lane.index, checkpoint)
-                lane.load_(dict(checkpoint.state))
+                lane.load_(checkpoint.state)
             self.sink.add_real_grid(lane.spec, grid(resized(self.data.test[: GRID_SIDE**2], first.image_size)))
         self._tell("group", done=self.trainer.step, total=self.trainer.total_steps)
         warm = tuning.warm_up(self.trainer, self._notice)
@@ -178,8 +118,7 @@ class GroupRun:
             self._conclude(lane)
 
     def _evaluator(self, plan: Evaluation) -> Evaluator:
-        place = self.place
-        evaluator = load_evaluator(self.data, plan, self.device, place.cache_dir, place.offline, self._notice)
+        evaluator = self.place.evaluator(self.data, plan, self._notice)
         evaluator.prepare(lambda done, total: self._tell_evaluation("reference", done, total))
         return evaluator
 
@@ -244,16 +183,15 @@ class GroupRun:
     def _evaluate(self, lane: Lane, epoch: EpochRecord) -> None:
         start = time.perf_counter()
         fakes = self.trainer.sample(lane.index, self.evaluator.n_fake, "evaluation")
-        lane.scores = self.evaluator.score(
+        scores = self.evaluator.score(
             fakes,
             epoch=epoch.epoch,
             step=epoch.step,
             progress=lambda done, total: self._tell_evaluation("scores", done, total, (lane.spec.run_id,)),
         )
         lane.eval_seconds += time.perf_counter() - start
-        self.sink.add_scores(lane.spec, lane.scores)
-        if not lane.best or _better(lane.scores[0], lane.best[0]):
-            lane.best = [score.model_copy(update={"checkpoint": "best"}) for score in lane.scores]
+        self.sink.add_scores(lane.spec, scores)
+        if lane.take_(scores):
             self.sink.keep_best(lane.spec, self.trainer.generator_state(lane.index))
 
     def _conclude(self, lane: Lane) -> None:
@@ -261,37 +199,11 @@ class GroupRun:
         verdict, reason = judge(lane.scores)
         self._finish(lane, "done", verdict=verdict, verdict_reason=reason)
 
-    def _finish(self, lane: Lane, status: Status, reason: str = "", **judged: Any) -> None:
+    def _finish(self, lane: Lane, status: Status, reason: str = "", **more: Any) -> None:
         lane.active = False
-        device_peak, host_peak = environment.peak_memory(self.device)
         trainer = getattr(self, "trainer", None)
-        steps, epochs = (trainer.step, trainer.epoch) if trainer else (0, 0)
-        g_params, d_params = trainer.parameters() if trainer else (0, 0)
-        record = RunRecord(
-            run_id=lane.spec.run_id,
-            status=status,
-            reason=reason,
-            attempts=lane.attempt,
-            steps=steps,
-            epochs=epochs,
-            train_seconds=lane.train_seconds,
-            eval_seconds=lane.eval_seconds,
-            warmup_seconds=lane.warmup_seconds,
-            images_per_second=steps * lane.spec.batch_size / lane.train_seconds if lane.train_seconds else None,
-            peak_memory_bytes=device_peak,
-            host_peak_memory_bytes=host_peak,
-            g_params=g_params,
-            d_params=d_params,
-            step_flops=step_flops(lane.spec) if trainer else None,
-            device=self.device.type,
-            device_name=environment.device_name(self.device),
-            lanes=len(self.lanes),
-            best_epoch=lane.best[0].epoch if lane.best else None,
-            started_at=lane.started_at,
-            finished_at=_now(),
-            dataset_requested=self.place.dataset_requested,
-            **judged,
-        )
+        record = lane.record(status, reason, trainer, self.device, len(self.lanes))
+        record = record.model_copy(update={"dataset_requested": self.place.dataset_requested, **more})
         self.sink.finish(lane.spec, record)
         self._tell("finished", run_ids=(record.run_id,), record=record, scores=tuple(lane.scores))
 
@@ -319,62 +231,11 @@ class GroupRun:
         self._tell("notice", text=text)
 
 
-@functools.lru_cache(maxsize=2)
-def _loaded(name: str, root: Path, offline: bool) -> ImageData:
-    return datasets.get(name).load(root, offline=offline, notify=lambda text: None)
-
-
-def load_data(name: str, root: Path, offline: bool, notify: Callable[[str], None]) -> ImageData:
-    """Return a data set, kept in memory between the groups of one process."""
-    if not datasets.get(name).at_hand(root):
-        datasets.get(name).load(root, offline=offline, notify=notify)  # announced, and on disk from now on
-    return _loaded(name, root, offline)
-
-
-def load_images(spec: RunSpec, place: Place, device: torch.device, notify: Callable[[str], None]) -> Tensor:
-    """Return the training images of a run as its trainer takes them: uint8 [N, C, H, W], on the device."""
-    data = load_data(spec.dataset, place.data_root, place.offline, notify)
-    return resized(data.train, spec.image_size).to(device)
-
-
-_evaluators: dict[Any, Evaluator] = {}
-
-
-def load_evaluator(
-    data: ImageData,
-    plan: Evaluation,
-    device: torch.device,
-    cache_dir: Path | None,
-    offline: bool,
-    notify: Callable[[str], None],
-) -> Evaluator:
-    """Return an evaluator, kept between the groups of one process: extractors are built once.
-
-    `notify`, of the first call, hears of what takes long: a download, a classifier that is trained.
-    """
-    key = (data.sha256, plan, str(device), cache_dir, offline)
-    if key not in _evaluators:
-        _evaluators.clear()
-        _evaluators[key] = Evaluator(
-            data, plan, device=device, cache_dir=cache_dir, offline=offline, notify=notify
-        )
-    return _evaluators[key]
-
-
-def _better(new: Score, old: Score) -> bool:
-    """The checkpoint is chosen by the first metric under the first extractor."""
-    return new.value < old.value if new.better == "lower" else new.value > old.value
-
-
 def _reason(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _throttled(tell: Callable[[int], None]) -> Callable[[int], None]:

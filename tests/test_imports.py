@@ -20,9 +20,10 @@ LAYERS = [
     FIRST,
     {"models", "losses", "data", "environment"},
     {"training", "metrics"},
+    {"lane", "place"},
     {"pipeline"},
     {"execution", "store", "report"},
-    {"session", "fitting"},
+    {"session", "planning", "lane_choice"},
     {"benchmark"},
     {"cli"},
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 import gan_bench as gb
-from gan_bench.benchmark import Plan
+from gan_bench.planning import Plan
 from gan_bench.record import Observer, Progress, RunRecord, StoredRun
 from gan_bench.store.store import Store
 

@@ -14,9 +14,9 @@ from gan_bench.cli.whole import Whole
 from gan_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from gan_bench.benchmark import Options, Plan
     from gan_bench.cli.watch import Watch
     from gan_bench.matrix import Matrix
+    from gan_bench.planning import Options, Plan
     from gan_bench.record import StoredRun
     from gan_bench.spec import RunSpec
 
@@ -112,15 +112,15 @@ def run(**given: Any) -> None:
     gan-bench run --models vanilla,dcgan
     gan-bench run --models dcgan --image-size 64 --seeds 0-2 --lrs 1e-4,2e-4 --epochs 25
     """
-    from gan_bench.cli.plan import print_plan
+    from gan_bench.cli.dry_run import print_plan
     from gan_bench.cli.watch import Watch
 
     matrix, options = _matrix(given), _options(given)
     as_json: bool = given["as_json"]
     with Watch(as_json) as watch:
-        from gan_bench import benchmark  # takes seconds, so the user sees something first
+        from gan_bench import planning  # takes seconds, so the user sees something first
 
-        planned = benchmark.plan(matrix, options, watch.notice)
+        planned = planning.plan(matrix, options, watch.notice)
         watch.expect(planned)
         runs = [] if given["dry_run"] else _execute(planned, watch)
     if given["dry_run"]:
@@ -198,7 +198,7 @@ def _matrix(given: Mapping[str, Any]) -> Matrix:
 
 def _options(given: Mapping[str, Any]) -> Options:
     from gan_bench import parsing
-    from gan_bench.benchmark import Options
+    from gan_bench.planning import Options
 
     timeout: str | None = given["run_timeout"]
     lanes: str = given["lanes"]

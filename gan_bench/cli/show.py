@@ -35,11 +35,11 @@ def show(
     as_json: bool,
 ) -> None:
     """Show MODEL: layers, shapes, parameters, FLOPs of a step, recipe, paper."""
-    from gan_bench.benchmark import Registries
     from gan_bench.cli.tables import print_rows
     from gan_bench.matrix import Matrix
     from gan_bench.models.model import models
     from gan_bench.parsing import parse_settings
+    from gan_bench.planning import Registries
     from gan_bench.training.flops import step_flops
 
     matrix = Matrix(

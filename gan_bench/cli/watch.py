@@ -21,7 +21,7 @@ from gan_bench.record import RunRecord, Score, StepProfile
 from gan_bench.spec import RunSpec
 
 if TYPE_CHECKING:
-    from gan_bench.benchmark import Plan
+    from gan_bench.planning import Plan
 
 QUIET_SECONDS = 10.0
 """Without a terminal, a line about a run's way is written at most this often."""

@@ -186,9 +186,9 @@ def _workers_by_fork(pids: Path, address: str) -> None:
 
 def _moments(ask: Ask) -> None:
     """Have this process signal itself once: while planning, at some news of a run, in a write, at the report."""
-    from gan_bench import benchmark
+    from gan_bench import benchmark, planning
 
-    plan, execute, fsync = benchmark.plan, benchmark.execute, os.fsync
+    plan, execute, fsync = planning.plan, benchmark.execute, os.fsync
     done: list[str] = []
 
     def happens(moment: str) -> None:
@@ -219,5 +219,5 @@ def _moments(ask: Ask) -> None:
         happens("write")
         fsync(descriptor)
 
-    benchmark.plan, benchmark.execute = planned, executed  # type: ignore[assignment]
+    planning.plan, benchmark.execute = planned, executed  # type: ignore[assignment]
     benchmark.write_report = lambda *given: happens("report")  # type: ignore[assignment,return-value]

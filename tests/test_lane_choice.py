@@ -12,7 +12,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent / "training"))
 from training_cases import CPU, random_images, small_spec
 
-from gan_bench import fitting
+from gan_bench import lane_choice
 from gan_bench.training.lane_count import Trial, choose, try_lanes
 
 
@@ -33,11 +33,14 @@ def specs(count: int, **changes) -> list:
 def fit(members, begun=None, jobs=1):
     told, asked = [], []
 
-    def load(spec):
-        asked.append(spec)
-        return random_images(28)
+    class Here:
+        device = "cpu"
 
-    lanes = fitting.fit_lanes(members, load, CPU, Begun(begun or {}), jobs, told.append)
+        def images(self, spec, notify):
+            asked.append(spec)
+            return random_images(28)
+
+    lanes = lane_choice.choose_lanes(members, Here(), Begun(begun or {}), jobs, told.append)
     return lanes, told, asked
 
 

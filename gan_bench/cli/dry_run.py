@@ -12,7 +12,7 @@ from gan_bench.cli.tables import print_rows
 if TYPE_CHECKING:
     import torch
 
-    from gan_bench.benchmark import Plan
+    from gan_bench.planning import Plan
     from gan_bench.spec import Precision, RunSpec
 
 PROBE_SECONDS = 0.3

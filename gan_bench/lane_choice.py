@@ -10,9 +10,7 @@ from gan_bench.errors import InputError
 from gan_bench.spec import RunSpec
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
+    from gan_bench.place import Place
     from gan_bench.store.store import Store
 
 SHORTEST_SECONDS = 5.0
@@ -21,13 +19,8 @@ GUESSED_FLOPS = {"cpu": 1e11, "cuda": 5e13}
 GUESSED_OVERHEAD_SECONDS = 1e-4
 
 
-def fit_lanes(
-    specs: Iterable[RunSpec],
-    load_images: Callable[[RunSpec], Tensor],
-    device: torch.device,
-    store: Store,
-    jobs: int,
-    notify: Callable[[str], None],
+def choose_lanes(
+    specs: Iterable[RunSpec], place: Place, store: Store, jobs: int, notify: Callable[[str], None]
 ) -> dict[str, int]:
     """Return the number of lanes for each group key, and tell of every choice that was measured, and why.
 
@@ -44,25 +37,24 @@ def fit_lanes(
         lanes[key], why = begun or 1, "as they were begun"
         if not begun and most > 1:
             why = "they are too short for a trial of more"
-            if _guessed_seconds(members, device) >= SHORTEST_SECONDS:
-                lanes[key], why = _measured(members[:most], load_images, device, jobs, notify)
+            if _guessed_seconds(members, place.device) >= SHORTEST_SECONDS:
+                lanes[key], why = _measured(members[:most], place, jobs, notify)
         if len(members) > 1 and most > 1:
             notify(f"{members[0].label}: {describe(lanes[key], why)}")
     return lanes
 
 
 def _measured(
-    members: Sequence[RunSpec],
-    load_images: Callable[[RunSpec], Tensor],
-    device: torch.device,
-    jobs: int,
-    notify: Callable[[str], None],
+    members: Sequence[RunSpec], place: Place, jobs: int, notify: Callable[[str], None]
 ) -> tuple[int, str]:
     """Return how many to train together, and the measurements that speak for it."""
+    import torch
+
     from gan_bench.training.lane_count import choose, try_lanes
 
     try:
-        trials = try_lanes(members, load_images(members[0]), device, interruption.check, jobs, notify)
+        images, device = place.images(members[0], notify), torch.device(place.device)
+        trials = try_lanes(members, images, device, interruption.check, jobs, notify)
     except InputError:
         raise
     except Exception as error:  # a run that can't be trained is a record of its own, later
@@ -77,7 +69,7 @@ def describe(lanes: int, why: str) -> str:
     return f"{chosen} ({why}); --lanes N decides otherwise"
 
 
-def _guessed_seconds(members: Sequence[RunSpec], device: torch.device) -> float:
+def _guessed_seconds(members: Sequence[RunSpec], device: str) -> float:
     from gan_bench.data.dataset import datasets
     from gan_bench.training.flops import step_flops
 
@@ -86,4 +78,8 @@ def _guessed_seconds(members: Sequence[RunSpec], device: torch.device) -> float:
     flops = step_flops(spec)
     if flops is None:
         return float("inf")
-    return (flops / GUESSED_FLOPS.get(device.type, 1e11) + GUESSED_OVERHEAD_SECONDS) * steps * len(members)
+    return (
+        (flops / GUESSED_FLOPS.get(device.partition(":")[0], 1e11) + GUESSED_OVERHEAD_SECONDS)
+        * steps
+        * len(members)
+    )
