@@ -59,17 +59,34 @@ def test_the_fewest_lanes_that_are_about_as_fast_as_any_are_chosen(seconds, expe
 
 def test_real_steps_are_timed_up_to_all_the_runs():
     trials = try_lanes(specs(3), random_images(28), CPU)
-    assert [trial.lanes for trial in trials] in ([1, 2, 3], [1, 2])
+    assert [trial.lanes for trial in trials] == [1, 2, 3]
     assert all(trial.seconds_per_lane > 0 for trial in trials)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tried"),
+    [
+        ([10, 14, 8.5, 8, 8.1, 8.2, 1], 6),  # slow with two, fast with eight; then twice without a gain
+        ([10, 14, 8.5, 8, 8.1, 7.9], 6),
+        ([10, 11, 12, 1], 3),
+    ],
+)
+def test_a_count_that_gains_nothing_is_looked_beyond_once(monkeypatch, seconds, tried):
+    from gan_bench.training import lane_count
+
+    turns = {2**index: Trial(2**index, each, 0) for index, each in enumerate(seconds)}
+    monkeypatch.setattr(lane_count, "try_count", lambda members, *args: turns[len(members)])
+    trials = try_lanes(specs(2 ** (len(seconds) - 1)), random_images(28), CPU)
+    assert [trial.lanes for trial in trials] == [2**index for index in range(tried)]
 
 
 def test_a_slow_moment_at_the_single_runs_turn_is_no_gain_of_lanes(monkeypatch):
     from gan_bench.training import lane_count
 
-    turns = iter([Trial(1, 10.0, 0), Trial(2, 6.0, 0), Trial(4, 6.5, 0), Trial(1, 7.0, 0)])
+    turns = iter([Trial(1, 10.0, 0), Trial(2, 6.0, 0), Trial(4, 6.5, 0), Trial(8, 6.6, 0), Trial(1, 7.0, 0)])
     monkeypatch.setattr(lane_count, "try_count", lambda *args: next(turns))
     trials = try_lanes(specs(8), random_images(28), CPU)
-    assert [(trial.lanes, trial.seconds_per_lane) for trial in trials] == [(1, 7.0), (2, 6.0), (4, 6.5)]
+    assert [(trial.lanes, trial.seconds_per_lane) for trial in trials] == [(1, 7.0), (2, 6.0), (4, 6.5), (8, 6.6)]
     assert choose(trials) == 1
 
 

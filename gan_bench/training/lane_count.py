@@ -18,6 +18,8 @@ WORTH = 1.2
 """Lanes are trained together where that is at least so many times as fast as one after the other."""
 NEAR = 1.05
 """Of counts that are about as fast, the smallest is taken: it costs the least memory."""
+PATIENCE = 2
+"""So many larger counts in a row that gain nothing end the trials: two lanes may be slow where eight are fast."""
 MOST = 64
 TRIAL_SECONDS = 0.25
 REPEATS = 3
@@ -44,9 +46,9 @@ def try_lanes(
 ) -> list[Trial]:
     """Time steps of 1, 2, 4, ... lanes of runs that differ in seed and rates only, up to all of them.
 
-    Ends early where more lanes gain nothing, can't be had, or would not fit into the memory that is free, of which
-    so many `workers` will each have a part. `check` is called between trials, and may raise; so does what keeps
-    the single run from being tried. `notify` hears what a trial had to do without.
+    Ends early where ever more lanes gain nothing, can't be had, or would not fit into the memory that is free, of
+    which so many `workers` will each have a part. `check` is called between trials, and may raise; so does what
+    keeps the single run from being tried. `notify` hears what a trial had to do without.
     """
     trials: list[Trial] = []
     for lanes in _counts(len(specs)):
@@ -60,7 +62,8 @@ def try_lanes(
             if not trials:
                 raise
             break
-        if len(trials) > 1 and trials[-1].seconds_per_lane > min(each.seconds_per_lane for each in trials[:-1]):
+        best = min(range(len(trials)), key=lambda index: trials[index].seconds_per_lane)
+        if len(trials) - 1 - best >= PATIENCE:
             break
     if choose(trials) > 1:  # lest a slow moment of the machine's, at the single run's turn, pass for a gain
         check()

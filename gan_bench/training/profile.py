@@ -44,26 +44,19 @@ def profile_steps(trainer: Trainer) -> tuple[StepProfile, bytes]:
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # its log would break into the progress bars
     gpu = trainer.device.type == "cuda"
-    before = [trainer.state(lane) for lane in range(trainer.lanes)]
-
-    def put_back() -> None:
-        for lane, checkpoint in enumerate(before):
-            trainer.load_state_(lane, checkpoint)
-        synchronise(trainer.device)
-
     most = min(MOST_STEPS, trainer.total_steps - trainer.step)
-    steps, seconds = _make_steps(
-        trainer, lambda made, spent: made >= most or (made >= FEWEST_STEPS and spent >= ENOUGH_SECONDS)
-    )
-    put_back()
+    with trainer.taken_back():
+        steps, seconds = _make_steps(
+            trainer, lambda made, spent: made >= most or (made >= FEWEST_STEPS and spent >= ENOUGH_SECONDS)
+        )
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]
     plan = schedule(wait=0, warmup=1, active=steps, repeat=1)
-    with profile(activities=activities, schedule=plan, acc_events=True) as profiler:  # else older ones warn
-        _make_steps(trainer, lambda made, _: made == 1)
-        put_back()
+    under = profile(activities=activities, schedule=plan, acc_events=True)  # without acc_events older ones warn
+    with trainer.taken_back(), under as profiler:
+        with trainer.taken_back():
+            _make_steps(trainer, lambda made, _: made == 1)
         profiler.step()
         _, profiled = _make_steps(trainer, lambda made, _: made == steps, profiler.step)
-    put_back()
     work, operators = shares(profiler.events() or [], steps, 1e3 * profiled / steps, gpu=gpu)
     told = StepProfile(
         device=str(trainer.device),

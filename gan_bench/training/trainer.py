@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,8 +18,9 @@ from gan_bench.models.model import build_model
 from gan_bench.record import Checkpoint, EpochRecord
 from gan_bench.spec import RunSpec
 from gan_bench.training import precision, state
-from gan_bench.training.clock import Clock
+from gan_bench.training.clock import Clock, synchronise
 from gan_bench.training.draws import Drawing
+from gan_bench.training.epoch import Epoch
 from gan_bench.training.generator import draw
 from gan_bench.training.optimiser import Adam
 from gan_bench.training.program import Advance, Graph
@@ -27,19 +28,6 @@ from gan_bench.training.step import MEASURES, Step
 from gan_bench.training.streams import Streams, draw_noise, generator
 
 OnStep: TypeAlias = Callable[[int], None]
-
-
-@dataclass
-class OpenEpoch:
-    """An epoch under way, or paused."""
-
-    start: int
-    """The step that it began at."""
-    count: int
-    before: list[Tensor]
-    """Each lane's data stream before it drew the epoch's permutation."""
-    position: int = 0
-    seconds: float = 0.0
 
 
 class Trainer:
@@ -94,13 +82,7 @@ class Trainer:
             compute,
         )
         self._streams = [Streams(seed, device) for seed in seeds]
-        self._open: OpenEpoch | None = None
-
-        # what a step reads and writes beside the networks; it stays where it is, so that a step can be captured
-        self._order = torch.zeros(self.lanes, len(images), dtype=torch.int64, device=device)
-        self._cursor = torch.zeros((), dtype=torch.int64, device=device)
-        self._batch = torch.arange(self.batch_size, device=device)
-        self._sums = torch.zeros(len(MEASURES), self.lanes, device=device, dtype=dtype)
+        self._epoch = Epoch(self._streams, len(images), self.batch_size, self.total_steps, device, dtype)
         self.graph: Graph | None = None
         """What makes a step where it was captured (see tuning.py); `advance` makes it elsewhere."""
 
@@ -112,12 +94,12 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether every step was made, and every epoch told."""
-        return self.step >= self.total_steps and self._open is None
+        return self.step >= self.total_steps and not self._epoch.is_open
 
     @property
     def epoch_is_trained(self) -> bool:
         """Whether every step of the epoch that is open was made."""
-        return self._open is not None and self._open.position >= self._open.count
+        return self._epoch.is_trained
 
     def parameters(self) -> tuple[int, int]:
         """Return how many parameters one generator and one discriminator have."""
@@ -129,19 +111,26 @@ class Trainer:
 
         `program` makes one step: `advance`, or what does the same.
         """
-        before = [self.state(lane) for lane in range(self.lanes)]
         clock = Clock(self.device)
-        try:
-            self._new_epoch(self.step)
+        with self.taken_back():
+            self._epoch.open(self.step)
             clock.start()
             for step in range(steps):
                 if step % self.steps_per_epoch == 0:
-                    self._cursor.zero_()
+                    self._epoch.rewind()
                 program()
-            return self._sums.clone(), clock.stop()
+            return self._epoch.sums(), clock.stop()
+
+    @contextlib.contextmanager
+    def taken_back(self) -> Iterator[None]:
+        """Put back whatever the block trains: weights, random streams, the epoch and its clock."""
+        before = [self.state(lane) for lane in range(self.lanes)]
+        try:
+            yield
         finally:
             for lane, checkpoint in enumerate(before):
                 self.load_state_(lane, checkpoint)
+            synchronise(self.device)
 
     def train_epoch(self, on_step: OnStep = lambda step: None) -> list[EpochRecord]:
         """Train to the end of the epoch, or of the run, and return one record a lane; see `train_steps`."""
@@ -154,10 +143,13 @@ class Trainer:
         `on_step` hears the number of steps made so far; nothing waits for the device in between. A paused epoch
         is gone on with at the next call: also from a checkpoint, and as if there had been no pause.
         """
-        epoch = self._open = self._open or self._new_epoch(self.step)
+        epoch = self._epoch
+        if not epoch.is_open:
+            epoch.open(self.step)
+        count = epoch.count
         clock = Clock(self.device)
         clock.start()
-        while epoch.position < epoch.count:
+        while epoch.position < count:
             self.one_step()
             epoch.position += 1
             self.step += 1
@@ -168,11 +160,9 @@ class Trainer:
 
     def close_epoch(self) -> list[EpochRecord]:
         """Return one record a lane of the epoch, all of whose steps were made."""
-        assert self._open is not None
-        assert self.epoch_is_trained
-        epoch, self._open = self._open, None
+        epoch = self._epoch
+        means = epoch.close()
         self.epoch += 1
-        means = (self._sums / epoch.count).tolist()
         return [
             EpochRecord(
                 epoch=self.epoch,
@@ -183,19 +173,6 @@ class Trainer:
             )
             for lane in range(self.lanes)
         ]
-
-    def _new_epoch(self, start: int) -> OpenEpoch:
-        before = [lane["data"].get_state() for lane in self._streams]
-        for lane in range(self.lanes):
-            self._draw_order_(lane)
-        self._sums.zero_()
-        self._cursor.zero_()
-        return OpenEpoch(start=start, count=min(self.steps_per_epoch, self.total_steps - start), before=before)
-
-    def _draw_order_(self, lane: int) -> None:
-        """Draw a lane's permutation of the training set."""
-        source = self._streams[lane]["data"]
-        torch.randperm(len(self.images), generator=source, out=self._order[lane])
 
     def generators(self) -> list[torch.Generator]:
         """Return the sources that a step draws from."""
@@ -215,10 +192,9 @@ class Trainer:
 
     def advance(self) -> None:
         """Make one step: the whole of it on the device, on tensors that stay where they are."""
-        chosen = self._order.index_select(1, self._cursor + self._batch)
+        chosen = self.images[self._epoch.next_batch()]
         draws = self._drawing(self._streams)
-        self._sums += self._step(self.g, self.d, self._g_adam, self._d_adam, self.images[chosen], draws)
-        self._cursor += self.batch_size
+        self._epoch.add_(self._step(self.g, self.d, self._g_adam, self._d_adam, chosen, draws))
 
     def generate(self, lane: int, noise: Tensor) -> Tensor:
         """Return uint8 images [n, C, H, W] for noise [n, z_dim], with BatchNorm's running statistics.
@@ -265,12 +241,8 @@ class Trainer:
         }
         arrays |= {f"stream.{name}": value.numpy().copy() for name, value in self._streams[lane].state().items()}
         state: dict[str, Any] = {"step": self.step, "epoch": self.epoch, "updates": self._g_adam.steps}
-        if self._open is not None:
-            # what draws the epoch's permutation again takes a thousandth of the permutation's room
-            arrays["stream.data"] = self._open.before[lane].numpy().copy()
-            arrays["epoch.sums"] = self._sums[:, lane].cpu().numpy().copy()
-            state |= {"position": self._open.position, "epoch_seconds": self._open.seconds}
-        return Checkpoint(arrays, state)
+        epoch_arrays, epoch_state = self._epoch.state(lane)
+        return Checkpoint({**arrays, **epoch_arrays}, {**state, **epoch_state})
 
     def load_state_(self, lane: int, checkpoint: Checkpoint) -> None:
         """Continue a lane from what `state` returned; the group's lanes must all be at the same step."""
@@ -280,24 +252,7 @@ class Trainer:
         self._streams[lane].load(_under("stream.", tensors))
         self.step, self.epoch = int(checkpoint.state["step"]), int(checkpoint.state["epoch"])
         self._g_adam.steps = self._d_adam.steps = int(checkpoint.state["updates"])
-        self._load_epoch_(lane, checkpoint, tensors)
-
-    def _load_epoch_(self, lane: int, checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> None:
-        """Open the epoch that the checkpoint was taken in, if it was in the middle of one."""
-        if "position" not in checkpoint.state:
-            self._open = None
-            return
-        position = int(checkpoint.state["position"])
-        start = self.step - position
-        if self._open is None or self._open.start != start:
-            self._open = self._new_epoch(start)
-            self._streams[lane].load(_under("stream.", tensors))
-        epoch = self._open
-        epoch.before[lane] = tensors["stream.data"]
-        self._draw_order_(lane)
-        self._sums[:, lane] = tensors["epoch.sums"].to(self.device)
-        self._cursor.fill_(position * self.batch_size)
-        epoch.position, epoch.seconds = position, float(checkpoint.state["epoch_seconds"])
+        self._epoch.load_(lane, checkpoint.arrays, checkpoint.state)
 
 
 def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:

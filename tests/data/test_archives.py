@@ -81,7 +81,7 @@ def address(tmp_path: Path) -> Iterator[str]:
                 self.send_response(200)
                 self.end_headers()
                 with contextlib.suppress(OSError):  # the other side hangs up, as it should
-                    for _ in range(100):
+                    for _ in range(600):
                         self.wfile.write(b"x")
                         time.sleep(0.1)
             else:
@@ -154,7 +154,7 @@ def test_a_dripping_server_meets_the_time_limit(tmp_path: Path, address: str) ->
     started = time.monotonic()
     with pytest.raises(InputError, match="time limit"):
         source.load(tmp_path, offline=False, notify=print)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert list((tmp_path / "Tiny" / "raw").iterdir()) == []
 
 
