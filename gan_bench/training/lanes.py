@@ -30,6 +30,7 @@ class Lanes:
         self.module = module
         # what is counted on the meta device goes through the layers as their users know them
         self._stacked = device.type != "meta" and layers.stack_(module, device)
+        self._counters = [name for name, _ in module.named_buffers() if name.endswith("num_batches_tracked")]
         self._convolutions = [each for each in module.modules() if isinstance(each, layers.Convolution)]
         self._tied = len([*module.named_parameters()]) < len([*module.named_parameters(remove_duplicate=False)])
         self._lift: Forward = vmap(self._forward, in_dims=(0, 0), randomness="error")
@@ -53,6 +54,8 @@ class Lanes:
 
     def _call(self, one: Forward, lifted: Forward, tensors: dict[str, Tensor], inputs: Tensor) -> Tensor:
         if self._stacked:
+            if self.module.training and self._counters:  # every layer's at once: one kernel on a GPU
+                torch._foreach_add_([tensors[name] for name in self._counters], 1)
             apart = self._convolutions and all(each.way == "each" for each in self._convolutions)
             return _lane_after_lane(one, tensors, inputs) if apart and len(inputs) > 1 else one(tensors, inputs)
         if inputs.shape[0] == 1:

@@ -139,14 +139,12 @@ class ConvTranspose2d(Convolution, nn.ConvTranspose2d):
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Each lane's own batch statistics, and its running ones in training [lanes, C]."""
+    """Each lane's own batch statistics, and its running ones [lanes, C] in training. `Lanes` counts batches."""
 
     way: Way = "each"
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x [lanes, B, C, ...] normalised."""
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
         tensors = (self.running_mean, self.running_var, self.weight, self.bias)
         if x.shape[0] == 1 or self.way == "each":
             return each_lane(self._normalise, x, *tensors)

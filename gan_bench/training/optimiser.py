@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from gan_bench.training.precision import copied
 from gan_bench.training.state import NetState
 
 EPS = 1e-8
@@ -34,14 +35,13 @@ class Adam:
 
     @torch.no_grad()
     def step_(self, gradients: Sequence[Tensor]) -> None:
-        """Update the parameters in place; `gradients` are in the order of `net.params`, each [lanes, ...]."""
+        """Update the parameters in place; `gradients` are in the order of `net.params`, each [lanes, ...].
+
+        They may be of the type that was computed in.
+        """
         net = self.net
         params = list(net.params.values())
-        # the fused kernel walks raw memory: a gradient must be laid out as its parameter is
-        same = [
-            g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
-            for g, p in zip(gradients, params, strict=True)
-        ]
+        same = _laid_out(gradients, params)
         for rate, lanes, steps in self._stretches:
             adam(
                 [value[lanes] for value in params],
@@ -70,3 +70,14 @@ class Adam:
         for _, _, steps in self._stretches:
             for each in steps:
                 each.fill_(count)
+
+
+def _laid_out(gradients: Sequence[Tensor], params: Sequence[Tensor]) -> list[Tensor]:
+    """Return gradients in their parameters' type and layout: the fused kernel walks raw memory."""
+    pairs = zip(gradients, params, strict=True)
+    same = [g if g.stride() == p.stride() else torch.empty_like(p).copy_(g) for g, p in pairs]
+    dtype = params[0].dtype
+    other = [index for index, each in enumerate(same) if each.dtype != dtype]
+    for index, each in zip(other, copied([same[index] for index in other], dtype), strict=True):
+        same[index] = each
+    return same

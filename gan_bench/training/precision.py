@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
@@ -20,8 +22,15 @@ def set_matmul(precision: Precision) -> None:
     torch.backends.cudnn.allow_tf32 = allowed
 
 
-def cast(params: dict[str, Tensor], keep: set[str], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return the parameters in `dtype`, those named in `keep` (BatchNorm's) as they are; differentiable."""
-    return {
-        name: value if name in keep or value.dtype == dtype else value.to(dtype) for name, value in params.items()
-    }
+def cast(params: Mapping[str, Tensor], keep: set[str], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return the parameters in `dtype`, those named in `keep` (BatchNorm's) as they are; not differentiable."""
+    moved = [name for name, value in params.items() if name not in keep and value.dtype != dtype]
+    return {**params, **dict(zip(moved, copied([params[name] for name in moved], dtype), strict=True))}
+
+
+def copied(values: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """Return copies in `dtype`, laid out as the values are: on a GPU, one kernel makes all of one type."""
+    copies = [torch.empty_like(each, dtype=dtype) for each in values]
+    if copies:
+        torch._foreach_copy_(copies, list(values))
+    return copies

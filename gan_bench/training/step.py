@@ -57,12 +57,12 @@ class Step:
         `real` is uint8 [lanes, B, C, H, W].
         """
         images = real.to(self.dtype).div_(127.5).sub_(1)
-        g_params = {name: value.detach().requires_grad_() for name, value in g.params.items()}
-        d_params = {name: value.detach().requires_grad_() for name, value in d.params.items()}
+        g_params = _leaves(cast(g.params, self._keep_g, self.dtype))
+        d_params = _leaves(cast(d.params, self._keep_d, self.dtype))
 
-        fakes = self.g({**cast(g_params, self._keep_g, self.dtype), **g.buffers}, draws.noise.to(self.dtype))
+        fakes = self.g({**g_params, **g.buffers}, draws.noise.to(self.dtype))
         shown = fakes.detach()
-        weights = {**cast(d_params, self._keep_d, self.dtype), **d.buffers}
+        weights = {**d_params, **d.buffers}
         real_logits, fake_logits = self._judge(weights, draws.d_masks, images, shown, draws.noise.dtype)
         d_loss = self.loss.discriminator(real_logits, fake_logits)
         d_adam.step_(torch.autograd.grad(d_loss.sum(), list(d_params.values())))
@@ -90,3 +90,8 @@ class Step:
             self.d({**weights, **next(halves)}, real).to(dtype),
             self.d({**weights, **next(halves)}, fake).to(dtype),
         )
+
+
+def _leaves(params: Tensors) -> Tensors:
+    """Return the same values as what gradients are asked for."""
+    return {name: value.detach().requires_grad_() for name, value in params.items()}

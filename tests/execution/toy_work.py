@@ -106,6 +106,7 @@ def main() -> None:
     from gan_bench.execution.local import LocalExecutor
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
     toy = Toy(Path(sys.argv[1]), seconds=60)
     try:
         LocalExecutor().execute(
