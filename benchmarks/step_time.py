@@ -39,7 +39,7 @@ from gan_bench.training.trainer import Trainer
 
 MATMUL_SIZE = 4096 if torch.cuda.is_available() else 2048
 """A GPU needs more to be kept busy."""
-MM, ONEDNN = "torch.mm", "oneDNN"
+OURS, MM, ONEDNN = "ours", "torch.mm", "oneDNN"
 
 
 class Pictures(Dataset):  # type: ignore[type-arg]
@@ -128,15 +128,20 @@ def endless(spec: RunSpec, images: Tensor, device: torch.device, workers: int) -
             yield
 
 
-def ours(spec: RunSpec, images: Tensor, device: torch.device) -> Stepper:
-    return together([spec], images, device)
+def ours(spec: RunSpec, images: Tensor, device: torch.device, *, fuse: bool) -> Stepper:
+    return together([spec], images, device, fuse=fuse)
 
 
-def together(specs: Sequence[RunSpec], images: Tensor, device: torch.device) -> Stepper:
-    """Return what makes steps of runs that are trained as lanes of one program, for ever."""
+def together(specs: Sequence[RunSpec], images: Tensor, device: torch.device, *, fuse: bool = False) -> Stepper:
+    """Return what makes steps of runs that are trained as lanes of one program, for ever.
+
+    With `fuse`, torch.compile fuses the layers if that is faster.
+    """
     endless_specs = [spec.model_copy(update={"epochs": 10**6, "steps": None}) for spec in specs]
     trainer = Trainer(endless_specs, resized(images, specs[0].image_size).to(device), device)
     tuning.warm_up(trainer, print, fuse=False)  # a training that never ends would always pay for a compiler
+    if fuse:
+        tuning.compile_if_faster(trainer, print)
 
     def steps(count: int) -> None:
         goal = trainer.step + count
@@ -172,10 +177,12 @@ def onednn() -> Stepper:
     return multiply
 
 
-def builders(spec: RunSpec, images: Tensor, device: torch.device) -> dict[str, Callable[[], Stepper]]:
+def builders(
+    spec: RunSpec, images: Tensor, device: torch.device, *, fuse: bool
+) -> dict[str, Callable[[], Stepper]]:
     """Return how each contestant is made, in a process of its own."""
     found: dict[str, Callable[[], Stepper]] = {
-        "ours": functools.partial(ours, spec, images, device),
+        OURS: functools.partial(ours, spec, images, device, fuse=fuse),
         "textbook, 0 workers": functools.partial(textbook, spec, images, device, 0),
         "textbook, 2 workers": functools.partial(textbook, spec, images, device, 2),
         MM: functools.partial(matmul, device, spec.precision),
@@ -185,9 +192,12 @@ def builders(spec: RunSpec, images: Tensor, device: torch.device) -> dict[str, C
     return found
 
 
-def measure(spec: RunSpec, images: Tensor, device: torch.device, repeats: int, seconds: float) -> dict[str, Any]:
+def measure(
+    spec: RunSpec, images: Tensor, device: torch.device, repeats: int, seconds: float, *, fuse: bool
+) -> dict[str, Any]:
     """Return a row: seconds a step of each contestant, and what follows from them."""
-    contestants = {name: timing.Elsewhere(build) for name, build in builders(spec, images, device).items()}
+    makers = builders(spec, images, device, fuse=fuse)
+    contestants = {name: timing.Elsewhere(build) for name, build in makers.items()}
     works: dict[str, timing.Work] = {}
     counts = {}
     for name, work in contestants.items():
@@ -203,18 +213,19 @@ def measure(spec: RunSpec, images: Tensor, device: torch.device, repeats: int, s
     peaks = {
         name: [2 * MATMUL_SIZE**3 / each for each in times.pop(name)] for name in (MM, ONEDNN) if name in times
     }
-    best = min((name for name in times if name != "ours"), key=lambda name: statistics.median(times[name]))
+    best = min((name for name in times if name != OURS), key=lambda name: statistics.median(times[name]))
     return {
         "model": spec.model,
         "precision": spec.precision,
+        "fuse": fuse,
         "batch_size": spec.batch_size,
         "step_gflop": flops / 1e9,
         "seconds": times,
         "peak_flops": peaks,
         "best_textbook": best,
-        "speedup": timing.ratios(times[best], times["ours"]),
+        "speedup": timing.ratios(times[best], times[OURS]),
         "fraction_of_peak": {
-            name: [flops / each / peak for each, peak in zip(times["ours"], found, strict=True)]
+            name: [flops / each / peak for each, peak in zip(times[OURS], found, strict=True)]
             for name, found in peaks.items()
         },
     }
@@ -224,6 +235,7 @@ def main() -> None:
     parser = timing.options(__doc__)
     parser.add_argument("--models", default="vanilla,dcgan28,dcgan28-tf,dcgan32,dcgan64")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16"), help="of our trainer")
+    parser.add_argument("--fuse", action="store_true", help="give our trainer torch.compile, if it is faster so")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement, about")
     parser.add_argument("--dataset", default="mnist")
@@ -238,7 +250,7 @@ def main() -> None:
     )
     rows = []
     for spec in matrix.expand(Registries()):
-        rows.append(measure(spec, data.train, device, given.repeats, given.seconds))
+        rows.append(measure(spec, data.train, device, given.repeats, given.seconds, fuse=given.fuse))
         show(rows[-1])
         timing.keep(given.out, device, rows)
 

@@ -1,15 +1,36 @@
-"""What a run that was gone on with was made with: every attempt's environment, and whether they differ."""
+"""The attempts at a run: how many there were, what each was made with, and whether that differs."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from gan_bench.store.folder import ATTEMPT
+from gan_bench.errors import RunError
+from gan_bench.store.folder import ATTEMPT, RunFolder
 
 EARLIER = "earlier_attempts"
 FROM_STEP = "from_step"
 PASSED_OVER = {ATTEMPT, EARLIER, FROM_STEP}
+
+
+def made(folder: RunFolder) -> int:
+    """Count the attempts so far; what can't be read doesn't stand in the way of another."""
+    counts = [0]
+    with contextlib.suppress(RunError):
+        counts.append(folder.attempt())
+    with contextlib.suppress(RunError):
+        record = folder.last_record()
+        counts.append(record.attempts if record else 0)
+    return max(counts)
+
+
+def newest(folder: RunFolder) -> Mapping[str, Any]:
+    """Return the last attempt's environment.json; empty where it can't be read."""
+    try:
+        return folder.environment()
+    except RunError:
+        return {}
 
 
 def joined(before: Mapping[str, Any], now: Mapping[str, Any], attempt: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from gan_bench.errors import RunError, RunTakenError
 from gan_bench.record import Checkpoint, EpochRecord, RunRecord, Score
 from gan_bench.spec import RunSpec
+from gan_bench.store import attempts, fence, history, lease, root_folder, sums
 from gan_bench.store import checkpoint as pairs
-from gan_bench.store import fence, history, lease, root_folder, sums
 from gan_bench.store.atomic import json_bytes, refused, write_json
-from gan_bench.store.attempts import caveat, joined
 from gan_bench.store.folder import (
     BEST,
     CHECKPOINT,
@@ -105,7 +103,7 @@ class Store(Reader):
             reason=reason,
             log_tail=log,
             lanes=lanes,
-            attempts=max(1, _attempts(folder)),
+            attempts=max(1, attempts.made(folder)),
             steps=epochs[-1].step if epochs else 0,
             epochs=epochs[-1].epoch if epochs else 0,
             train_seconds=sum(epoch.epoch_seconds for epoch in epochs),
@@ -172,10 +170,10 @@ class Store(Reader):
         found = self._readable_spec(folder)
         if found is not None and found != spec:
             raise RunError(f"{folder.path}: holds another run's spec; remove that folder")
-        attempt = _attempts(folder) + 1
+        attempt = attempts.made(folder) + 1
         if found is None:
             fence.write_json(folder, folder.file(SPEC), spec.model_dump(mode="json"))
-        about = joined(_readable_environment(folder), environment, attempt)
+        about = attempts.joined(attempts.newest(folder), environment, attempt)
         fence.write_json(folder, folder.file(ENVIRONMENT), about)
         return attempt
 
@@ -220,9 +218,9 @@ class Store(Reader):
             raise ValueError(f"the record is of {record.run_id}, the spec of {spec.run_id}")
         folder = self._mine(spec)
         self._film(folder)
-        environment = _readable_environment(folder)
-        attempts = max(record.attempts, _attempts(folder))
-        record = record.model_copy(update={"caveat": caveat(environment), "attempts": attempts})
+        made = max(record.attempts, attempts.made(folder))
+        caveat = attempts.caveat(attempts.newest(folder))
+        record = record.model_copy(update={"caveat": caveat, "attempts": made})
         text = json_bytes(record.model_dump())
         sums.write(folder, text)
         fence.write_bytes(folder, folder.file(RECORD), text)
@@ -259,24 +257,6 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise refused(path, error) from error
-
-
-def _attempts(folder: RunFolder) -> int:
-    """Count the attempts so far; what can't be read doesn't stand in the way of another."""
-    counts = [0]
-    with contextlib.suppress(RunError):
-        counts.append(folder.attempt())
-    with contextlib.suppress(RunError):
-        record = folder.last_record()
-        counts.append(record.attempts if record else 0)
-    return max(counts)
-
-
-def _readable_environment(folder: RunFolder) -> Mapping[str, Any]:
-    try:
-        return folder.environment()
-    except RunError:
-        return {}
 
 
 def _readable_epochs(folder: RunFolder) -> Sequence[EpochRecord]:
