@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import gc
 import os
 import platform
-import resource
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from gan_bench._version import __version__
@@ -23,9 +24,12 @@ PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "pandas"
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device called `name` (auto, cpu, cuda, cuda:1, mps); InputError if it is not there."""
+    """Return the device called `name` (auto, cpu, cuda, cuda:1, mps), a GPU with its number.
+
+    Raises InputError if it is not there.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -39,6 +43,8 @@ def find_device(name: str) -> torch.device:
     if not there.get(device.type, False):
         has = f"{count} CUDA device{'s' if count != 1 else ''}"
         raise InputError(f"--device {name}: it is not there (this machine has {has}); type --device auto or cpu")
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
     return device
 
 
@@ -119,23 +125,33 @@ def keep_freed_memory() -> None:
     By default each large tensor is mapped anew and its pages are cleared by the kernel, step after step: a tenth
     to a sixth of a DCGAN's step on a CPU. `reset_peak_memory` gives back what is kept.
     """
-    if hasattr(_c_library(), "mallopt"):
+    set_option = getattr(_c_library(), "mallopt", None)
+    if set_option:
         for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 64 * 2**20)):
-            _c_library().mallopt(option, value)
+            set_option(option, value)
 
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """glibc's names for what `mallopt` sets (malloc.h)."""
 
 
-def _c_library() -> ctypes.CDLL:
-    return ctypes.CDLL(None)
+def _c_library() -> object:
+    return ctypes.CDLL(None) if os.name == "posix" else None
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what was freed but kept for later: other processes may need it."""
+    trim = getattr(_c_library(), "malloc_trim", None)
+    if trim:
+        trim(0)
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def reset_peak_memory(device: torch.device) -> None:
     """Begin a new measurement of peak memory, on the device and, where the system can, of the process."""
-    if hasattr(_c_library(), "malloc_trim"):
-        _c_library().malloc_trim(0)
+    release_memory(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):
@@ -153,19 +169,17 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + kept
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(psutil.virtual_memory().available)
 
 
 def _peak_resident() -> int:
-    try:
+    with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # not to be had on Windows
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -33,10 +33,12 @@ class Lane:
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
     warmup_seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    """Of training alone, on the device; evaluations have peaks of their own."""
     scores: list[Score] = field(default_factory=list)
     best: list[Score] = field(default_factory=list)
 
-    KEPT = ("started_at", "train_seconds", "eval_seconds", "warmup_seconds")
+    KEPT = ("started_at", "train_seconds", "eval_seconds", "warmup_seconds", "peak_memory_bytes")
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of this, as JSON."""
@@ -48,7 +50,7 @@ class Lane:
     def load_(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` returned."""
         for name in self.KEPT:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, getattr(self, name)))
         self.scores = [Score(**each) for each in state["scores"]]
         self.best = [Score(**each) for each in state["best"]]
 
@@ -64,7 +66,6 @@ class Lane:
         self, status: Status, reason: str, trainer: Trainer | None, device: torch.device, lanes: int
     ) -> RunRecord:
         """Return the run's outcome, as one of so many lanes; a `trainer` of None never came to be."""
-        device_peak, host_peak = environment.peak_memory(device)
         steps, epochs = (trainer.step, trainer.epoch) if trainer else (0, 0)
         g_params, d_params = trainer.parameters() if trainer else (0, 0)
         return RunRecord(
@@ -78,8 +79,8 @@ class Lane:
             eval_seconds=self.eval_seconds,
             warmup_seconds=self.warmup_seconds,
             images_per_second=steps * self.spec.batch_size / self.train_seconds if self.train_seconds else None,
-            peak_memory_bytes=device_peak,
-            host_peak_memory_bytes=host_peak,
+            peak_memory_bytes=self.peak_memory_bytes,
+            host_peak_memory_bytes=environment.peak_memory(device)[1],
             g_params=g_params,
             d_params=d_params,
             step_flops=step_flops(self.spec) if trainer else None,

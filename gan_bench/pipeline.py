@@ -6,17 +6,17 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_bench import environment, interruption
 from gan_bench.data.dataset import resized
-from gan_bench.errors import InputError, RunError, RunTakenError
+from gan_bench.errors import RunError, RunTakenError
 from gan_bench.lane import Lane, now
 from gan_bench.matrix import Group
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.verdict import judge
 from gan_bench.place import Place
+from gan_bench.reason import reason_of, tail
 from gan_bench.record import Checkpoint, EpochRecord, Observer, Progress, RunSink, Status
 from gan_bench.registry import load_plugins
 from gan_bench.spec import Evaluation, RunSpec
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from gan_bench.record import Images
 
 STEP_NEWS_SECONDS = 0.2
-LOG_CHARACTERS = 2000
 CHECKPOINT_SECONDS = 5.0
 """Epochs shorter than this share a checkpoint."""
 
@@ -76,7 +75,13 @@ class GroupRun:
         if place.deterministic and self.device.type == "cuda":
             environment.be_deterministic()
         self._saved_at = time.monotonic()
-        self.run_ids = tuple(spec.run_id for spec in specs)
+        self._memory_is_known = False
+        self.run_ids = run_ids = tuple(spec.run_id for spec in specs)
+
+        def notice(text: str) -> None:
+            observer(Progress(kind="notice", run_ids=run_ids, text=text))
+
+        self._notice = notice  # no method: an evaluator keeps it for later groups, and with it all of this one
         about = environment.describe(self.device)
         from_step = int(checkpoints[0].state["step"]) if checkpoints and checkpoints[0] else 0
         about |= {"lanes": len(specs), "from_step": from_step, "deterministic": environment.is_deterministic()}
@@ -91,15 +96,15 @@ class GroupRun:
         except (RunError, BrokenPipeError, ConnectionResetError):  # the disk's fault, or nobody listens any more
             raise
         except Exception as error:
-            reason, log = _reason(error), traceback.format_exc()[-LOG_CHARACTERS:]
+            reason, log = reason_of(error), tail(traceback.format_exc())
             for lane in self._active():
                 self._finish(lane, "failed", reason, log_tail=log)
 
     def _run(self) -> None:
-        environment.reset_peak_memory(self.device)
         first = self.specs[0]
         self.data = self.place.data(first.dataset, self._notice)
         self.evaluator = self._evaluator(first.evaluation)
+        environment.reset_peak_memory(self.device)
         self.trainer = Trainer(self.specs, self.place.images(first, self._notice), self.device)
         for lane, checkpoint in zip(self.lanes, self.checkpoints, strict=True):
             if checkpoint:
@@ -130,6 +135,7 @@ class GroupRun:
     def _train(self, plan: Evaluation) -> None:
         """Train to the end of an epoch, or to a checkpoint in the middle of it."""
         self.trainer.train_steps(_throttled(lambda step: self._tell_step(step)), lambda: self._pause_is_due(plan))
+        self._note_memory()
         if self._pause_is_due(plan):
             for lane in self._active():
                 self.sink.checkpoint(lane.spec, self._checkpoint(lane))
@@ -137,6 +143,15 @@ class GroupRun:
         interruption.check()
         if self.trainer.epoch_is_trained:
             self._conclude_epoch(plan)
+
+    def _note_memory(self) -> None:
+        """Keep the peak of the first stretch: its steps are like all others, and evaluations would count later."""
+        if self._memory_is_known:
+            return
+        self._memory_is_known = True
+        peak = environment.peak_memory(self.device)[0]
+        for lane in self.lanes:
+            lane.peak_memory_bytes = max(peak, lane.peak_memory_bytes or 0)
 
     def _pause_is_due(self, plan: Evaluation) -> bool:
         """Say whether a checkpoint is due before the epoch is concluded: by time, or ahead of something long."""
@@ -226,16 +241,6 @@ class GroupRun:
 
     def _tell_step(self, step: int) -> None:
         self._tell("step", done=step, total=self.trainer.total_steps)
-
-    def _notice(self, text: str) -> None:
-        self._tell("notice", text=text)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, InputError):
-        return str(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
 
 
 def _throttled(tell: Callable[[int], None]) -> Callable[[int], None]:

@@ -80,8 +80,10 @@ class RunRecord(Frozen):
     images_per_second: float | None = None
     """Images of this run trained on per second of its group's training time."""
     peak_memory_bytes: int | None = None
-    """On a GPU: the most memory that torch had allocated on it. On a CPU: the process's peak resident size."""
+    """While training, of the whole group. On a GPU: the most memory that torch had allocated on it, data included.
+    On a CPU: the process's peak resident size until its first evaluation."""
     host_peak_memory_bytes: int | None = None
+    """The process's peak resident size, evaluations included."""
     g_params: int = 0
     d_params: int = 0
     step_flops: int | None = None

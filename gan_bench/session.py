@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from gan_bench import interruption
 from gan_bench.errors import RunError, RunTakenError
 from gan_bench.execution.executor import Executor, Work
-from gan_bench.execution.reason import is_lack_of_memory
 from gan_bench.matrix import Group, Lanes, group_runs
+from gan_bench.reason import is_lack_of_memory
 from gan_bench.record import Observer, Progress, RunRecord
 from gan_bench.spec import RunSpec
 from gan_bench.store.store import Store

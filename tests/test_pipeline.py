@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +14,14 @@ import pytest
 from torch import Tensor, nn
 from whole_runs import Trial, assert_equal_runs, interrupt_after, learned
 
-from gan_bench import pipeline
+from gan_bench import pipeline, place
 from gan_bench.losses.bce import BCE
 from gan_bench.losses.loss import losses
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.models.model import models
 from gan_bench.models.vanilla import Vanilla
 from gan_bench.record import Progress
+from gan_bench.store.store import Store
 from gan_bench.training.trainer import Trainer
 
 Make = Callable[..., Trial]
@@ -203,3 +206,41 @@ def test_the_time_of_an_epoch_is_that_of_whole_ones(trial: Make) -> None:
     assert [epoch.step for epoch in run.epochs] == [4, 8, 9]
     first, second = (epoch.epoch_seconds for epoch in run.epochs[:2])
     assert run.epoch_seconds_median == pytest.approx((first + second) / 2)
+
+
+def test_the_peak_of_memory_is_that_of_training(trial: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What sampling and scoring take on the device is no cost of the model's training."""
+    peaks = {"now": 7}
+
+    def greedy(original: Callable[..., Any]) -> Callable[..., Any]:
+        def take_more(*args: Any, **options: Any) -> Any:
+            peaks["now"] = 1000
+            return original(*args, **options)
+
+        return take_more
+
+    monkeypatch.setattr("gan_bench.environment.peak_memory", lambda device: (peaks["now"], peaks["now"] + 1))
+    monkeypatch.setattr(Trainer, "sample", greedy(Trainer.sample))
+    (record,) = trial(epochs=2).run()
+    assert (record.peak_memory_bytes, record.host_peak_memory_bytes) == (7, 1001)
+
+
+def test_a_group_that_is_over_is_let_go_of(trial: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker keeps its evaluator for the next group: not the first one's weights with it, nor its graph."""
+    trainers: list[weakref.ref[Trainer]] = []
+
+    class Watched(Trainer):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            trainers.append(weakref.ref(self))
+
+    monkeypatch.setattr(pipeline, "Trainer", Watched)
+    small = trial(epochs=1)
+    planned = small.plan()
+    place._evaluators.clear()  # a worker has not planned: its first group makes the evaluator
+    store = Store.open(small.out, create=True)
+    pipeline.run_group(planned.groups[0], lambda news: None, open_sink=lambda: store, place=planned.place)
+    assert len(trainers) == 1
+    assert place._evaluators
+    gc.collect()
+    assert trainers[0]() is None

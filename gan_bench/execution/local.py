@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from gan_bench.errors import InputError
 from gan_bench.execution.executor import Executor, OnLost, Work, executors, never
 from gan_bench.execution.processes import execute_in_processes
-from gan_bench.execution.reason import reason_of, tail
 from gan_bench.matrix import Group
+from gan_bench.reason import reason_of, tail
 from gan_bench.record import Observer
 
 

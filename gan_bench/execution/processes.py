@@ -22,9 +22,9 @@ import psutil
 
 from gan_bench import interruption
 from gan_bench.execution.executor import OnLost, Work
-from gan_bench.execution.reason import reason_of_exit, tail
 from gan_bench.execution.worker import Done, Ready, serve
 from gan_bench.matrix import Group
+from gan_bench.reason import reason_of_exit, tail
 from gan_bench.record import Observer, Progress
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

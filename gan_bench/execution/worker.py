@@ -16,8 +16,8 @@ from pathlib import Path
 
 from gan_bench import interruption
 from gan_bench.execution.executor import Work
-from gan_bench.execution.reason import reason_of
 from gan_bench.matrix import Group
+from gan_bench.reason import reason_of
 
 POLL_SECONDS = 0.2
 

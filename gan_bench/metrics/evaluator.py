@@ -24,7 +24,7 @@ from gan_bench.metrics.extractors.extractor import (
 )
 from gan_bench.metrics.extractors.find import default_extractor, find_extractor
 from gan_bench.metrics.fidelity import SEED, VERSION
-from gan_bench.metrics.metric import Column, Measure, Metric, metrics, resolve_metrics
+from gan_bench.metrics.metric import Measure, Metric, metrics, resolve_metrics
 from gan_bench.record import Score, Which
 from gan_bench.spec import EvalProtocol, Evaluation
 
@@ -72,12 +72,6 @@ class Evaluator:
         for source in map(find_extractor, names):
             self._plan.append((source, self._suited(source, chosen)))
         self._ready: list[_Bench] | None = None
-
-    @property
-    def columns(self) -> list[Column]:
-        """Every column that `score` yields for at least one extractor."""
-        suited = {name: metric for _, some in self._plan for name, metric in some.items()}
-        return [column for metric in suited.values() for column in metric.columns]
 
     @property
     def reference(self) -> Tensor:

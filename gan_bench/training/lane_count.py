@@ -62,6 +62,8 @@ def try_lanes(
             if not trials:
                 raise
             break
+        finally:
+            environment.release_memory(device)  # workers will need it
         best = min(range(len(trials)), key=lambda index: trials[index].seconds_per_lane)
         if len(trials) - 1 - best >= PATIENCE:
             break

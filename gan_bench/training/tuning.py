@@ -32,9 +32,9 @@ def warm_up(trainer: Trainer, notify: Callable[[str], None] = lambda text: None,
     clock.start()
     trainer.try_out(trainer.advance, WARM_UP_STEPS)
     if trainer.device.type == "cuda":
-        environment.reset_peak_memory(trainer.device)  # the search for kernels took what was free, for a moment
         if trainer.lanes > 1 and not environment.is_deterministic():
             choose_ways(trainer)
+        environment.reset_peak_memory(trainer.device)  # what was searched and tried is no part of a training
         capture(trainer, notify)
         left = trainer.total_steps - trainer.step
         if fuse and left * seconds_per_step(trainer, WARM_UP_STEPS) > COMPILE_PAYS_SECONDS:

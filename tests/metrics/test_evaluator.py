@@ -12,6 +12,7 @@ from gan_bench.data.dataset import ImageData, datasets, resized
 from gan_bench.errors import InputError
 from gan_bench.metrics.evaluator import Evaluator, _subset
 from gan_bench.metrics.extractors.extractor import Extractor
+from gan_bench.metrics.metric import metrics, resolve_metrics
 from gan_bench.record import Score
 from gan_bench.spec import Evaluation
 
@@ -37,7 +38,10 @@ def test_every_score_carries_its_protocol_floor_and_noise(evaluator: Evaluator, 
         checkpoint="best",
         progress=lambda done, total: seen.append((done, total)),
     )
-    assert [score.metric for score in scores] == [column.name for column in evaluator.columns]
+    columns = [
+        column.name for name in resolve_metrics(Evaluation().metrics) for column in metrics.get(name).columns
+    ]
+    assert [score.metric for score in scores] == columns
     assert seen[-1] == (256, 256)
     for score in scores:
         assert (score.epoch, score.step, score.checkpoint) == (3, 99, "best")

@@ -1,4 +1,4 @@
-"""Why a group was lost, in one line."""
+"""Why a run failed, or a group was lost, in one line."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import signal
 import traceback
 from pathlib import Path
 
+from gan_bench.errors import InputError
+
 TAIL_CHARACTERS = 2000
 LACK_OF_MEMORY = ("out of memory", "can't allocate memory", "MemoryError", "ALLOC_FAILED")
 """Words of the system, of torch on a GPU and on a CPU, of Python and NumPy, and of CUDA's libraries."""
 
 
 def reason_of(error: BaseException) -> str:
-    """Return an exception's type, message and the place it was raised at."""
+    """Return an exception's type, message and the place it was raised at; of an InputError, what it tells."""
+    if isinstance(error, InputError):
+        return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     first_line = str(error).strip().partition("\n")[0]
