@@ -70,6 +70,8 @@ def execute(planned: Plan, observer: Observer = lambda news: None) -> list[RunRe
 
 def _prepare_evaluation(planned: Plan, observer: Observer) -> None:
     """Score real images and noise once, before any training, so that workers find it all at hand."""
+    from gan_bench import environment
+
     if not planned.left:
         return
     first, place, notify = planned.left[0], planned.place, _notices(observer)
@@ -80,6 +82,7 @@ def _prepare_evaluation(planned: Plan, observer: Observer) -> None:
         observer(Progress(kind="evaluation", text="reference", done=done, total=total))
 
     evaluator.prepare(progress)
+    environment.release_memory(planned.device)  # workers will need it
 
 
 def _choose_lanes(planned: Plan, store: Store, jobs: int, observer: Observer) -> Lanes:
