@@ -14,7 +14,7 @@ import gan_bench
 
 PACKAGE = Path(gan_bench.__file__).parent
 
-FIRST = {"errors", "reason", "interruption", "registry", "spec", "parsing", "matrix", "record"}
+FIRST = {"errors", "reason", "grids", "interruption", "registry", "spec", "parsing", "matrix", "record"}
 LAYERS = [
     {"_version"},
     FIRST,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from gan_bench.errors import RunError
+from gan_bench.grids import opened
 from gan_bench.record import StoredRun
 from gan_bench.report.data import ReportData
 
@@ -19,7 +19,6 @@ Grid: TypeAlias = NDArray[np.uint8]
 TILES = 8
 PADDING = 2
 EPOCH_FILE = re.compile(r"epoch_(\d+)\.png")
-MAX_PIXELS = 40_000_000
 
 
 def typical_runs(data: ReportData) -> dict[str, StoredRun]:
@@ -56,14 +55,9 @@ def read_grid(file: Path, tiles: int, image_size: int) -> Grid | None:
     if not file.resolve().is_relative_to(file.parent.parent.resolve()):
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is less
-            image = Image.open(file, formats=["PNG"])
-        with image:
-            if image.width * image.height > MAX_PIXELS:
-                return None
+        with opened(file) as image:
             pixels = np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except RunError:
         return None
     edge = min(tiles, TILES) * (image_size + PADDING) + PADDING
     return pixels[:edge, :edge]

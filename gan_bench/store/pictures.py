@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from gan_bench.errors import RunError
+from gan_bench.grids import opened
 
 if TYPE_CHECKING:
     from gan_bench.record import Images
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 MAX_FRAMES = 60
 FRAME_MS = 120
 LAST_FRAME_MS = 2000
-MOST_PIXELS = 10_000_000
-"""A grid has less than half a million. A small file can hold far more, and sixty of them any memory."""
 
 
 def png(grid: Images) -> bytes:
@@ -51,7 +48,7 @@ def gif(grids: Sequence[Path]) -> bytes:
 def is_sound(path: Path) -> bool:
     """Say whether a PNG's own check sums hold, and it is no larger than a grid may be."""
     try:
-        with _opened(path) as image:
+        with opened(path) as image:
             image.verify()
     except RunError:
         return False
@@ -59,24 +56,5 @@ def is_sound(path: Path) -> bool:
 
 
 def _read(path: Path) -> Image.Image:
-    with _opened(path) as image:
+    with opened(path) as image:
         return image.convert("L" if image.mode == "L" else "RGB")
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open a PNG; its pixels are not there yet, only their number. RunError for whatever is wrong with it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MOST_PIXELS is less
-            image = Image.open(path, formats=["PNG"])
-        with image:
-            if image.width * image.height > MOST_PIXELS:
-                raise RunError(
-                    f"{path}: {image.width} x {image.height} pixels are more than a grid of samples has"
-                )
-            yield image
-    except Image.DecompressionBombError as error:
-        raise RunError(f"{path}: more pixels than a grid of samples has") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise RunError(f"{path}: a picture is damaged: {error}") from error
