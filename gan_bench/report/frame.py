@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -71,6 +72,11 @@ def _conditions(spec: RunSpec) -> Row:
     own = {key: getattr(spec, key) for key in ("image_size", "batch_size", "epochs", "steps")}
     # `precision` is also the name of a score; `arithmetic` is never mistaken for it.
     return {**own, "arithmetic": spec.precision, **spec.settings}
+
+
+def training_key(spec: RunSpec) -> str:
+    """Return what a run trains, as text: its spec without the evaluation, which changes no training."""
+    return json.dumps(spec.model_dump(mode="json", exclude={"evaluation"}), sort_keys=True)
 
 
 def latest_scores(run: StoredRun) -> dict[str, dict[str, Score]]:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from gan_bench.report.data import ReportData
+from gan_bench.report.frame import training_key
 from gan_bench.report.statistics import Estimate, compare
 from gan_bench.report.tables import CONDITIONS
 from gan_bench.report.words import difference_words, estimate_words, number, trainings
@@ -126,11 +127,17 @@ def not_shown(data: ReportData) -> list[str]:
     """Return what the numbers do not show, most important first."""
     board = data.leaderboard
     scored = board[board["n"] > 0]
-    return [*_about_counts(scored), *_about_fairness(data, scored), *_about_scores(data, scored)]
+    return [*_about_counts(data, scored), *_about_fairness(data, scored), *_about_scores(data, scored)]
 
 
-def _about_counts(scored: pd.DataFrame) -> list[str]:
+def _about_counts(data: ReportData, scored: pd.DataFrame) -> list[str]:
     told = []
+    repeats = len(data.stored) - len({training_key(run.spec) for run in data.stored})
+    if repeats:
+        told.append(
+            f"{repeats} run{'s repeat trainings' if repeats > 1 else ' repeats a training'} that only another "
+            "evaluation was asked of. Under each protocol a training counts once: repeats are no further seeds."
+        )
     single = sorted(set(scored.loc[scored["n"] == 1, "label"]))
     if single:
         told.append(f"One seed: no interval, no claim. This holds for {', '.join(single)}. Add --seeds 0-4.")
@@ -170,7 +177,7 @@ def _about_fairness(data: ReportData, scored: pd.DataFrame) -> list[str]:
         count = int((data.runs["verdict"] == verdict).sum())
         if count:
             told.append(f"{count} of {len(data.runs)} runs were judged {verdict}: {means}.")
-    lost = int((data.runs["status"] == "diverged").sum())
+    lost = len({training_key(run.spec) for run in data.stored if run.record.status == "diverged"})
     if lost:
         told.append(f"{trainings(lost)} diverged, without a score: the mean over the others flatters the model.")
     failed = int((data.runs["status"] == "failed").sum())
