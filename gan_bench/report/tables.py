@@ -32,7 +32,7 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
     """Return one row a (model, loss, dataset, size, variant, rates, protocol): statistics of the headline metric.
 
     `n` counts scored trainings, `n_runs` all; the other metrics' columns, named after them, are means. Costs are
-    medians over runs.
+    medians over trainings that did not fail, and conditions are theirs: a failed one may not even have begun.
     """
     rows = [_summary_row(cell) for _, cell in results.groupby(CELL, sort=True, dropna=False)]
     return pd.DataFrame(rows)
@@ -42,6 +42,7 @@ def _summary_row(cell: pd.DataFrame) -> Row:
     first = cell.iloc[0]
     found = estimate(cell["value"].to_numpy(dtype=float))
     metrics = [column for column in cell.columns if column.startswith("score_")]
+    trained = cell[cell["status"] != "failed"]
     kept = ["extractor", "n_real", "n_fake", "metric", "title", "better"]
     return {
         **{key: first[key] for key in [*CELL, *kept]},
@@ -58,8 +59,8 @@ def _summary_row(cell: pd.DataFrame) -> Row:
         "n_runs": len(cell),
         **{f"n_{status}": int((cell["status"] == status).sum()) for status in STATUSES},
         **{f"n_{verdict}": int((cell["verdict"] == verdict).sum()) for verdict in VERDICTS},
-        **{column: pd.to_numeric(cell[column]).median() for column in COSTS},
-        **{key: _joined(cell[key]) for key in CONDITIONS},
+        **{column: pd.to_numeric(trained[column]).median() for column in COSTS},
+        **{key: _joined(trained[key]) for key in CONDITIONS},
         **{column.removeprefix("score_"): cell[column].mean() for column in metrics},
     }
 

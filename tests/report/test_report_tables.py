@@ -204,3 +204,20 @@ def test_epochs_are_kept(shared_runs: list[StoredRun]) -> None:
     assert len(epochs) == sum(len(run.epochs) for run in shared_runs)
     assert isinstance(epochs, pd.DataFrame)
     assert len(make_epochs(make_spec())) == 25
+
+
+def test_a_failed_run_costs_nothing_and_sets_no_condition(tmp_path: Path) -> None:
+    runs = [fixed(tmp_path, "dcgan28", seed, 6.0, train_seconds=100.0) for seed in (0, 1)]
+    nothing = {"g_params": 0, "d_params": 0, "train_seconds": 1.0, "device_name": "", "lanes": 8}
+    lost = [
+        build(tmp_path, make_spec(seed=seed), pictures=False, status="failed", epochs_list=[], **nothing)
+        for seed in (2, 3, 4)
+    ]
+    data = report_data([*runs, *lost])
+    for table in (data.summary, data.leaderboard):
+        row = table.iloc[0]
+        assert (row["g_params"], row["train_seconds_per_run"], row["lanes"]) == (2_310_000, 100.0, "1")
+        assert (row["n_runs"], row["n_failed"]) == (5, 3)
+    only = report_data(lost).summary.iloc[0]
+    assert pd.isna(only["g_params"])
+    assert only["lanes"] == ""
