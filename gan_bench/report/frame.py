@@ -50,6 +50,12 @@ def environment_value(environment: Mapping[str, Any], *names: str) -> str:
     return ""
 
 
+def threads_text(environment: Mapping[str, Any]) -> str:
+    """Return how many CPU threads a run computed with, as text; empty where its environment doesn't say."""
+    threads = environment.get("threads")
+    return str(threads) if isinstance(threads, int) else ""
+
+
 def variants(runs: Sequence[StoredRun]) -> dict[str, str]:
     """Return for each run_id what sets it apart from other runs of its model, loss and data set, as text.
 
@@ -160,6 +166,7 @@ def _run_row(run: StoredRun, variant: str) -> Row:
         "train_seconds_per_run": record.train_seconds / max(record.lanes, 1),
         **cost,
         "train_precision": spec.precision,
+        "threads": threads_text(run.environment),
         "torch_version": environment_value(run.environment, "torch_version", "torch"),
         "gan_bench_version": environment_value(run.environment, "gan_bench_version", "gan_bench", "gan-bench"),
         "commit": environment_value(run.environment, "commit", "git_commit"),

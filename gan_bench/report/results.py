@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gan_bench.record import Status, StoredRun
-from gan_bench.report.frame import Row, identity_columns, latest_scores, training_key, variants
+from gan_bench.report.frame import Row, identity_columns, latest_scores, threads_text, training_key, variants
 from gan_bench.spec import EvalProtocol
 
 Scope: TypeAlias = tuple[str, int, int, tuple[str, ...]]
@@ -105,6 +105,7 @@ def _outcome(run: StoredRun) -> Row:
         "device": record.device,
         "device_name": record.device_name,
         "train_precision": run.spec.precision,
+        "threads": threads_text(run.environment),
         "lanes": record.lanes,
         "budget": f"{run.spec.steps:,} steps" if run.spec.steps else f"{run.spec.epochs} epochs",
         "batch_size": run.spec.batch_size,

@@ -9,19 +9,12 @@ import pandas as pd
 from gan_bench.report.data import ReportData
 from gan_bench.report.frame import training_key
 from gan_bench.report.statistics import Estimate, compare
-from gan_bench.report.tables import CONDITIONS
+from gan_bench.report.tables import COST_CONDITIONS, QUALITY_CONDITIONS
 from gan_bench.report.words import difference_words, estimate_words, number, trainings
 
 Series: TypeAlias = "pd.Series[Any]"
 
 FEW_SAMPLES = 10_000
-CONDITION_WORDS = {
-    "budget": "training length",
-    "batch_size": "batch size",
-    "train_precision": "arithmetic",
-    "device_name": "device",
-    "lanes": "lanes",
-}
 
 
 def warning(data: ReportData) -> str:
@@ -63,7 +56,7 @@ def cost(data: ReportData, protocol_id: str) -> str:
     """Return what the best model of a protocol costs beside the next one, or empty text."""
     board = data.board(protocol_id)
     ranked = board[board["rank"].notna()]
-    return _cost(ranked.iloc[0], ranked.iloc[1]) if len(ranked) > 1 else ""
+    return _cost(data, ranked.iloc[0], ranked.iloc[1]) if len(ranked) > 1 else ""
 
 
 def _estimate(row: Series) -> str:
@@ -108,14 +101,16 @@ def _others(ranked: pd.DataFrame) -> str:
     return "Against the best, " + "; ".join(parts) + "."
 
 
-def _cost(best: Series, second: Series) -> str:
+def _cost(data: ReportData, best: Series, second: Series) -> str:
     a, b = best["epoch_seconds_median"], second["epoch_seconds_median"]
     if pd.isna(a) or pd.isna(b) or min(a, b) <= 0:
         return ""
-    unlike = [key for key in ("device_name", "train_precision", "lanes") if best[key] != second[key]]
+    runs = data.at_best_rate()
+    runs = runs[(runs["protocol_id"] == best["protocol_id"]) & (runs["status"] != "failed")]
+    runs = runs[runs["label"].isin([best["label"], second["label"]])]
+    unlike = [words for key, words in COST_CONDITIONS.items() if runs[key].nunique() > 1]
     if unlike:
-        names = " and ".join(CONDITION_WORDS[key] for key in unlike)
-        return f"Their costs can't be compared: {names} differ."
+        return f"Their costs can't be compared: they differ in {' and '.join(unlike)}."
     ratio = a / b
     more = f"{number(ratio)} times as long as" if ratio >= 1 else f"{number(ratio)} of the time of"
     device = f" on {best['device_name']}" if best["device_name"] else ""
@@ -163,7 +158,7 @@ def _about_fairness(data: ReportData, scored: pd.DataFrame) -> list[str]:
     told = []
     for key in data.protocols:
         board = scored[scored["protocol_id"] == key]
-        unlike = [CONDITION_WORDS[name] for name in CONDITIONS[:3] if board[name].nunique() > 1]
+        unlike = [words for name, words in QUALITY_CONDITIONS.items() if board[name].nunique() > 1]
         if unlike:
             told.append(
                 f"The models of {data.protocol_title(key)} differ in {' and '.join(unlike)}, too: "

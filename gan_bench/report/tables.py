@@ -22,8 +22,15 @@ COSTS = (
     "g_params",
     "d_params",
 )
-CONDITIONS = ("budget", "batch_size", "train_precision", "device_name", "lanes")
-"""What must be equal for a comparison of quality, or of cost, to be fair."""
+QUALITY_CONDITIONS = {"budget": "training length", "batch_size": "batch size", "train_precision": "arithmetic"}
+"""What must be equal for a comparison of scores to be fair: columns, and their names in words."""
+COST_CONDITIONS = {
+    "device_name": "device",
+    "train_precision": "arithmetic",
+    "threads": "CPU threads",
+    "lanes": "lanes",
+}
+"""What must be equal for a comparison of times to be fair."""
 STATUSES = ("diverged", "failed")
 VERDICTS = ("undertrained", "collapsed", "memorised")
 
@@ -60,7 +67,7 @@ def _summary_row(cell: pd.DataFrame) -> Row:
         **{f"n_{status}": int((cell["status"] == status).sum()) for status in STATUSES},
         **{f"n_{verdict}": int((cell["verdict"] == verdict).sum()) for verdict in VERDICTS},
         **{column: pd.to_numeric(trained[column]).median() for column in COSTS},
-        **{key: _joined(trained[key]) for key in CONDITIONS},
+        **{key: _joined(trained[key]) for key in QUALITY_CONDITIONS | COST_CONDITIONS},
         **{column.removeprefix("score_"): cell[column].mean() for column in metrics},
     }
 
