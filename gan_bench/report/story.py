@@ -40,13 +40,14 @@ def conclusions(data: ReportData, protocol_id: str) -> list[str]:
     if ranked.empty:
         return ["Nothing was scored under this protocol."]
     best = ranked.iloc[0]
+    lost = _lost(board)
     reached = f"{best['label']}: {_estimate(best)}, at lr {best['rate']}."
     if len(ranked) == 1:
-        return [reached, f"There is nothing to compare it with: train a second model.{_floor(best)}"]
+        return [f"{reached}{lost}", f"There is nothing to compare it with: train a second model.{_floor(best)}"]
     second = ranked.iloc[1]
     verdict, evidence = _comparison(data, best, second)
     means = f"{reached} {second['label']}: {_estimate(second)}, at lr {second['rate']}.{_floor(best)}"
-    told = [verdict, means, evidence]
+    told = [f"{verdict}{lost}", means, evidence]
     if len(ranked) > 2:
         told.append(_others(ranked))
     return told
@@ -62,6 +63,15 @@ def cost(data: ReportData, protocol_id: str) -> str:
 def _estimate(row: Series) -> str:
     names = ("n", "mean", "std", "median", "iqm", "interval_low", "interval_high")
     return estimate_words(row["title"], Estimate(*(row[name] for name in names)))
+
+
+def _lost(board: pd.DataFrame) -> str:
+    """Return of which models how many trainings diverged, as a sentence; empty where none did."""
+    shares = [
+        f"{row['n_diverged']} of {trainings(int(row['n_runs'] - row['n_failed']))} of {row['label']}"
+        for _, row in board[board["n_diverged"] > 0].iterrows()
+    ]
+    return f" Diverged: {', '.join(shares)}." if shares else ""
 
 
 def _floor(row: Series) -> str:

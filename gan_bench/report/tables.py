@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gan_bench.report.frame import IDENTITY, Row, rate_text
-from gan_bench.report.statistics import compare, estimate
+from gan_bench.report.statistics import compare, estimate, with_lost
 
 ENTRY = ["label", *IDENTITY, "variant", "protocol_id"]
 """What one row of the leaderboard is about."""
@@ -80,8 +81,10 @@ def leaderboard_table(summary: pd.DataFrame, results: pd.DataFrame) -> pd.DataFr
     """Return one row a (model, loss, dataset, size, variant, protocol) at its best rate, ranked per protocol.
 
     The best rate has the smallest share of diverged trainings, then the best mean over the very seeds that are
-    reported: an optimistic choice where there was more than one rate, and `rate_choice` says so. `versus_best`
-    is `best`, `worse`, `likely worse`, `tie` (can't be told apart from it) or `no claim` (too few trainings).
+    reported: an optimistic choice where there was more than one rate, and `rate_choice` says so. The ranking is
+    by `median_of_all`, over all trainings with a diverged one infinitely bad, and by the mean where it is equal:
+    the survivors alone would hide what a model loses. `versus_best` is `best`, `worse`, `likely worse`, `tie`
+    (can't be told apart from it) or `no claim` (too few trainings).
     """
     values = {
         cell: group["value"].dropna().tolist()
@@ -116,9 +119,14 @@ def best_rate(entry: pd.DataFrame) -> Row:
 
 
 def _ranked(entries: list[Row], values: dict[Any, list[float]]) -> list[Row]:
-    """Order a protocol's entries, best mean first and unscored ones last, and set each against the best."""
+    """Order a protocol's entries, best median first and unscored ones last, and set each against the best."""
     sign = 1 if entries[0]["better"] == "lower" else -1
-    ordered = sorted(entries, key=lambda row: (math.isnan(row["mean"]), sign * row["mean"], row["label"]))
+    for row in entries:
+        row["median_of_all"] = -sign * _median_of_all(row, values)
+    ordered = sorted(
+        entries,
+        key=lambda row: (math.isnan(row["mean"]), sign * row["median_of_all"], sign * row["mean"], row["label"]),
+    )
     best = ordered[0]
     rows: list[Row] = []
     for index, row in enumerate(ordered):
@@ -129,6 +137,11 @@ def _ranked(entries: list[Row], values: dict[Any, list[float]]) -> list[Row]:
         )
         rows.append({**head, **row, **against})
     return rows
+
+
+def _median_of_all(row: Row, values: dict[Any, list[float]]) -> float:
+    everything = with_lost(values[_key(row)], row["better"], row["n_diverged"])
+    return float(np.median(everything)) if len(everything) else math.nan
 
 
 def _against(best: Row, row: Row, values: dict[Any, list[float]]) -> Row:

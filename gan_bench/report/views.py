@@ -51,6 +51,7 @@ def leaderboard_view(data: ReportData, protocol_id: str) -> View:
         "95% interval": _spans(spans, list(board["mean"])),
         "std": aligned(list(board["std"]), list(board["mean"])),
         "IQM": aligned(list(board["iqm"])),
+        "median of all": aligned(list(board["median_of_all"])),
         "n": [str(count) for count in board["n"]],
         "against the best": [_versus(row) for _, row in board.iterrows()],
         "P(best wins)": _column(board, "probability_best_beats_it", "{:.2f}"),

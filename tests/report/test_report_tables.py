@@ -9,9 +9,10 @@ from made_runs import build, build_many, make_epochs, make_scores, make_spec, re
 from gan_bench.errors import InputError
 from gan_bench.record import StoredRun
 from gan_bench.report.compare import compare_runs
-from gan_bench.report.data import report_data
+from gan_bench.report.data import ReportData, report_data
 from gan_bench.report.frame import rate_text, runs_frame, scores_frame, variants
 from gan_bench.report.reproduce import commands, seed_text
+from gan_bench.report.story import conclusions
 from gan_bench.report.views import protocol_view
 from gan_bench.spec import Evaluation
 
@@ -143,6 +144,37 @@ def test_ranking_follows_the_metric_and_marks_ties(tmp_path: Path) -> None:
     board = report_data(runs).leaderboard
     assert list(board["label"]) == ["good", "alike", "bad"]
     assert list(board["versus_best"]) == ["best", "tie", "worse"]
+
+
+def losing(folder: Path, lost: int, survivors: list[float], steady: list[float]) -> ReportData:
+    """One model with diverged trainings and better survivors, and one that never diverges."""
+    runs = [fixed(folder, "dcgan28", seed, fid) for seed, fid in enumerate(survivors)]
+    runs += [fixed(folder, "vanilla", seed, fid) for seed, fid in enumerate(steady)]
+    for seed in range(len(survivors), len(survivors) + lost):
+        runs.append(build(folder, make_spec("dcgan28", seed), pictures=False, status="diverged"))
+    return report_data(runs)
+
+
+def test_who_mostly_diverges_is_not_ranked_by_the_survivors(tmp_path: Path) -> None:
+    data = losing(tmp_path, 3, [51.0, 52.0], [56.0, 57.0, 58.0])
+    assert list(data.leaderboard["label"]) == ["vanilla", "dcgan28"]
+    assert list(data.leaderboard["median_of_all"]) == [57.0, float("inf")]
+    assert conclusions(data, data.protocols[0])[0].endswith("Diverged: 3 of 5 trainings of dcgan28.")
+
+
+def test_who_seldom_diverges_keeps_its_rank(tmp_path: Path) -> None:
+    data = losing(tmp_path, 1, [51.0, 52.0, 53.0], [56.0, 57.0, 58.0, 59.0])
+    assert list(data.leaderboard["label"]) == ["dcgan28", "vanilla"]
+    assert list(data.leaderboard["median_of_all"]) == [52.5, 57.5]
+    steady = losing(tmp_path, 0, [51.0, 52.0], [56.0, 57.0])
+    assert "iverged" not in conclusions(steady, steady.protocols[0])[0]
+
+
+def test_equal_medians_are_ranked_by_the_mean(tmp_path: Path) -> None:
+    assert list(losing(tmp_path, 0, [1.0, 5.0, 9.0], [4.0, 5.0, 5.5]).leaderboard["label"]) == [
+        "vanilla",
+        "dcgan28",
+    ]
 
 
 def test_settings_that_differ_are_rows_of_their_own(tmp_path: Path) -> None:
