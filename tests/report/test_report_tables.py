@@ -11,7 +11,6 @@ from gan_bench.record import StoredRun
 from gan_bench.report.compare import compare_runs
 from gan_bench.report.data import ReportData, report_data
 from gan_bench.report.frame import rate_text, runs_frame, scores_frame, variants
-from gan_bench.report.reproduce import commands, seed_text
 from gan_bench.report.story import conclusions
 from gan_bench.report.views import protocol_view
 from gan_bench.spec import Evaluation
@@ -221,14 +220,6 @@ def test_compare_never_crosses_protocols(tmp_path: Path) -> None:
 )
 def test_rates_are_written_as_people_type_them(rates: tuple[float, float], text: str) -> None:
     assert rate_text(*rates) == text
-
-
-def test_commands_ask_for_exactly_these_runs(tmp_path: Path) -> None:
-    lines = commands(build_many(tmp_path, pictures=False))
-    assert len(lines) == 1
-    for part in ("--models dcgan28,vanilla", "--seeds 0-2", "--lrs 1e-4,2e-4", "--epochs 25", "--set width=1.0"):
-        assert part in lines[0]
-    assert seed_text({7, 0, 1, 2}) == "0-2,7"
 
 
 def test_epochs_are_kept(shared_runs: list[StoredRun]) -> None:
