@@ -50,6 +50,16 @@ def environment_value(environment: Mapping[str, Any], *names: str) -> str:
     return ""
 
 
+def labels(runs: Sequence[StoredRun]) -> dict[str, str]:
+    """Return for each run_id what every table calls its training: `dcgan28`, or `dcgan28 (width=0.5)`."""
+    text = variants(runs)
+    return {run.record.run_id: _label(run.spec, text[run.record.run_id]) for run in runs}
+
+
+def _label(spec: RunSpec, variant: str) -> str:
+    return f"{spec.label} ({variant})" if variant else spec.label
+
+
 def threads_text(environment: Mapping[str, Any]) -> str:
     """Return how many CPU threads a run computed with, as text; empty where its environment doesn't say."""
     threads = environment.get("threads")
@@ -116,7 +126,7 @@ def identity_columns(run: StoredRun, variant: str) -> Row:
     spec = run.spec
     return {
         "run_id": run.record.run_id,
-        "label": f"{spec.label} ({variant})" if variant else spec.label,
+        "label": _label(spec, variant),
         "model": spec.model,
         "loss": spec.loss,
         "dataset": spec.dataset,

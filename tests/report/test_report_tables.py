@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_runs import build, build_many, make_epochs, make_scores, make_spec, realistic
+from made_runs import build, make_epochs, make_scores, make_spec
 
 from gan_bench.errors import InputError
 from gan_bench.record import StoredRun
-from gan_bench.report.compare import compare_runs
 from gan_bench.report.data import ReportData, report_data
 from gan_bench.report.frame import rate_text, runs_frame, scores_frame, variants
 from gan_bench.report.story import conclusions
@@ -191,27 +190,6 @@ def test_time_of_lanes_is_shared_out(tmp_path: Path) -> None:
 def test_no_runs_are_an_input_error() -> None:
     with pytest.raises(InputError, match="gan-bench run"):
         report_data([])
-
-
-def test_compare_runs_in_plain_words(tmp_path: Path) -> None:
-    runs = realistic(tmp_path)
-    a = [run for run in runs if run.spec.model == "dcgan28"]
-    b = [run for run in runs if run.spec.model == "vanilla"]
-    found = compare_runs(a, b, "dcgan28", "vanilla")
-    assert len(found) == 2, "one comparison a protocol"
-    assert found[0].difference.gain > 0
-    assert "dcgan28 is likely better than vanilla" in found[0].text
-    with pytest.raises(InputError, match="not repetitions"):
-        compare_runs(runs, b, "all", "vanilla")
-    with pytest.raises(InputError, match="no finished run"):
-        compare_runs([], b, "nothing", "vanilla")
-
-
-def test_compare_never_crosses_protocols(tmp_path: Path) -> None:
-    a = build_many(tmp_path, ["dcgan28"], lrs=(2e-4,), pictures=False)
-    b = build_many(tmp_path, ["vanilla"], lrs=(2e-4,), pictures=False, evaluation=Evaluation(samples=2000))
-    with pytest.raises(InputError, match="no protocol"):
-        compare_runs(a, b, "dcgan28", "vanilla")
 
 
 @pytest.mark.parametrize(
