@@ -7,6 +7,7 @@ from made_runs import build, build_many, make_scores, make_spec
 
 from gan_bench.record import StoredRun
 from gan_bench.report.data import report_data
+from gan_bench.report.plotting import plots
 from gan_bench.report.results import results_frame
 from gan_bench.report.story import not_shown
 from gan_bench.spec import Evaluation
@@ -59,6 +60,27 @@ def test_a_repeat_that_measured_less_takes_no_score_away(tmp_path: Path) -> None
         results = results_frame([*once(tmp_path), again(tmp_path, 0, metrics)])
         assert len(results) == 3
         assert results[["score_fid", "score_kid_mean"]].notna().all(axis=None)
+
+
+def test_a_repeat_that_measured_other_things_takes_no_headline_away(tmp_path: Path) -> None:
+    others = ("kid_mean", "precision", "recall")
+    short = again(tmp_path, 0, ("fid",), finished_at="2026-03-01T10:00:00+00:00")
+    spec = make_spec("dcgan28", 0, evaluation=Evaluation(every=2))
+    scores = [score for score in make_scores(make_spec(), ["mnist-cnn"], [25]) if score.metric in others]
+    long = build(tmp_path, spec, pictures=False, scores=scores, finished_at=LATER)
+    assert list(results_frame([short, long])["run_id"]) == [short.record.run_id]
+
+
+def test_a_training_that_diverged_is_not_hidden_by_a_repeat_that_failed(tmp_path: Path) -> None:
+    lost = build(tmp_path, make_spec("dcgan28", 0), pictures=False, status="diverged")
+    results = results_frame([lost, again(tmp_path, 0, status="failed"), *once(tmp_path, range(1, 3))])
+    assert sorted(results["status"]) == ["diverged", "done", "done"]
+
+
+def test_a_training_is_drawn_once(tmp_path: Path) -> None:
+    figure = plots.get("losses")(report_data([*once(tmp_path), again(tmp_path, 0)]))
+    assert figure is not None
+    assert [len(ax.lines) for ax in figure.axes] == [3] * 4
 
 
 def test_a_diverged_training_is_told_once(tmp_path: Path) -> None:
