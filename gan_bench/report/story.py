@@ -139,9 +139,10 @@ def _about_counts(data: ReportData, scored: pd.DataFrame) -> list[str]:
     told = []
     repeats = len(data.stored) - len({training_key(run.spec) for run in data.stored})
     if repeats:
+        repeat = "s repeat trainings" if repeats > 1 else " repeats a training"
         told.append(
-            f"{repeats} run{'s repeat trainings' if repeats > 1 else ' repeats a training'} that only another "
-            "evaluation was asked of. Under each protocol a training counts once: repeats are no further seeds."
+            f"{repeats} run{repeat}, with another evaluation only. Under each protocol a training counts once: "
+            "repeats are no further seeds."
         )
     single = sorted(set(scored.loc[scored["n"] == 1, "label"]))
     if single:

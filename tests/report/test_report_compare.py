@@ -78,3 +78,10 @@ def test_models_and_losses_are_named_as_ever(tmp_path: Path) -> None:
     assert len(choose(runs[1:], "dcgan28")) == 1
     with pytest.raises(InputError, match="did you mean dcgan28"):
         choose(runs, "dcgan29")
+
+
+def test_two_against_two_are_too_few_and_it_says_so(tmp_path: Path) -> None:
+    sides = (trained(tmp_path, model, seeds=(0, 1)) for model in ("dcgan28", "vanilla"))
+    (found,) = compare_runs(*sides, "a", "b")
+    assert "a and b can't be told apart" in found.text
+    assert "permutation p = 0.33, and so few trainings can't get below 0.33." in found.text
