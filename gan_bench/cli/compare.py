@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def compare(a: str, b: str, folder: Path, as_json: bool) -> None:
     """Compare A with B: difference, interval, probability, plain words.
 
-    A and B are models of DIR (results/local), or two results folders that hold one model each. Each side stands
-    at its best learning rate, and only under the protocols that both were scored with.
+    A and B are models of DIR (results/local), or two results folders that hold one model each. A model that was
+    trained with several settings is named as the report does: "dcgan28 (width=0.5)". Each side stands at its best
+    learning rate, and only under the protocols that both were scored with.
     """
     from gan_bench.cli.tables import print_json
     from gan_bench.report.compare import compare_runs
@@ -37,7 +38,7 @@ def compare(a: str, b: str, folder: Path, as_json: bool) -> None:
 
 def _side(name: str, folder: Path) -> Sequence[StoredRun]:
     """Return the runs of a results folder, or those of a model in `folder`."""
-    from gan_bench.errors import unknown
+    from gan_bench.report.compare import choose
     from gan_bench.store.store import Store
 
     def runs_of(place: Path) -> list[StoredRun]:
@@ -45,8 +46,4 @@ def _side(name: str, folder: Path) -> Sequence[StoredRun]:
 
     if Path(name).is_dir():
         return runs_of(Path(name))
-    runs = runs_of(folder)
-    chosen = [run for run in runs if name in (run.spec.label, run.spec.model)]
-    if not chosen:
-        raise unknown("model", name, {run.spec.label for run in runs})
-    return chosen
+    return choose(runs_of(folder), name)

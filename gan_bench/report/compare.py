@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gan_bench.errors import InputError
+from gan_bench.errors import InputError, unknown
 from gan_bench.record import StoredRun
-from gan_bench.report.frame import Row, rate_text
+from gan_bench.report.frame import Row, labels, rate_text
 from gan_bench.report.results import results_frame
 from gan_bench.report.statistics import Difference, Estimate, compare, estimate
-from gan_bench.report.tables import best_rate, summary_table
+from gan_bench.report.tables import QUALITY_CONDITIONS, best_rate, summary_table
 from gan_bench.report.words import difference_words, estimate_words
 
 
@@ -44,6 +44,19 @@ def compare_runs(a: Sequence[StoredRun], b: Sequence[StoredRun], name_a: str, na
     return [_comparison(key, *sides[0][key], *sides[1][key], name_a, name_b) for key in shared]
 
 
+def choose(runs: Sequence[StoredRun], name: str) -> list[StoredRun]:
+    """Return the runs that a table calls `name`, settings included, or else those of the model of that name.
+
+    Raises InputError, with names to type instead, where there is none.
+    """
+    called = labels(runs)
+    chosen = [run for run in runs if called[run.record.run_id] == name]
+    chosen = chosen or [run for run in runs if name in (run.spec.label, run.spec.model)]
+    if not chosen:
+        raise unknown("model", name, {*called.values(), *(run.spec.label for run in runs)})
+    return chosen
+
+
 def _best(runs: Sequence[StoredRun], name: str) -> dict[str, tuple[Row, list[float]]]:
     """Return a group's row at its best rate, with its values, for each protocol with a score."""
     if not runs:
@@ -51,11 +64,11 @@ def _best(runs: Sequence[StoredRun], name: str) -> dict[str, tuple[Row, list[flo
     results = results_frame(runs)
     found: dict[str, tuple[Row, list[float]]] = {}
     for key, table in summary_table(results).groupby("protocol_id"):
-        labels = sorted(set(table["label"]))
-        if len(labels) > 1:
+        found_labels = sorted(set(table["label"]))
+        if len(found_labels) > 1:
+            quoted = ", ".join(f'"{label}"' for label in found_labels)
             raise InputError(
-                f"comparing {name}: it holds {', '.join(labels)}, which are not repetitions of one training; "
-                "name one of them"
+                f"comparing {name}: it holds {quoted}, which are not repetitions of one training; name one of them"
             )
         row = best_rate(table)
         match = (results["protocol_id"] == key) & (results["lr_g"] == row["lr_g"])
@@ -79,8 +92,20 @@ def _comparison(
     ]
     verdict, evidence = difference_words(title, name_a, name_b, difference)
     where = f"{row_a['dataset']}, {row_a['extractor']}, {_counts(row_a)} [{key}]"
-    text = "\n".join([f"{where}: {verdict}", *sides, evidence])
+    text = "\n".join([f"{where}: {verdict}", *sides, evidence, *_unlike(row_a, row_b)])
     return Comparison(key, row_a["metric"], estimate(a), estimate(b), difference, text)
+
+
+def _unlike(row_a: Row, row_b: Row) -> list[str]:
+    """Return a sentence on what else A and B differ in, where they do."""
+    differ = [
+        f"{words} ({row_a[key]} against {row_b[key]})"
+        for key, words in QUALITY_CONDITIONS.items()
+        if row_a[key] != row_b[key]
+    ]
+    if not differ:
+        return []
+    return [f"They differ in {' and '.join(differ)}, too: part of a difference may come from there."]
 
 
 def _counts(row: Row) -> str:

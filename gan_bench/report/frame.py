@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -49,6 +50,22 @@ def environment_value(environment: Mapping[str, Any], *names: str) -> str:
     return ""
 
 
+def labels(runs: Sequence[StoredRun]) -> dict[str, str]:
+    """Return for each run_id what every table calls its training: `dcgan28`, or `dcgan28 (width=0.5)`."""
+    text = variants(runs)
+    return {run.record.run_id: _label(run.spec, text[run.record.run_id]) for run in runs}
+
+
+def _label(spec: RunSpec, variant: str) -> str:
+    return f"{spec.label} ({variant})" if variant else spec.label
+
+
+def threads_text(environment: Mapping[str, Any]) -> str:
+    """Return how many CPU threads a run computed with, as text; empty where its environment doesn't say."""
+    threads = environment.get("threads")
+    return str(threads) if isinstance(threads, int) else ""
+
+
 def variants(runs: Sequence[StoredRun]) -> dict[str, str]:
     """Return for each run_id what sets it apart from other runs of its model, loss and data set, as text.
 
@@ -71,6 +88,11 @@ def _conditions(spec: RunSpec) -> Row:
     own = {key: getattr(spec, key) for key in ("image_size", "batch_size", "epochs", "steps")}
     # `precision` is also the name of a score; `arithmetic` is never mistaken for it.
     return {**own, "arithmetic": spec.precision, **spec.settings}
+
+
+def training_key(spec: RunSpec) -> str:
+    """Return what a run trains, as text: its spec without the evaluation, which changes no training."""
+    return json.dumps(spec.model_dump(mode="json", exclude={"evaluation"}), sort_keys=True)
 
 
 def latest_scores(run: StoredRun) -> dict[str, dict[str, Score]]:
@@ -104,7 +126,7 @@ def identity_columns(run: StoredRun, variant: str) -> Row:
     spec = run.spec
     return {
         "run_id": run.record.run_id,
-        "label": f"{spec.label} ({variant})" if variant else spec.label,
+        "label": _label(spec, variant),
         "model": spec.model,
         "loss": spec.loss,
         "dataset": spec.dataset,
@@ -154,6 +176,7 @@ def _run_row(run: StoredRun, variant: str) -> Row:
         "train_seconds_per_run": record.train_seconds / max(record.lanes, 1),
         **cost,
         "train_precision": spec.precision,
+        "threads": threads_text(run.environment),
         "torch_version": environment_value(run.environment, "torch_version", "torch"),
         "gan_bench_version": environment_value(run.environment, "gan_bench_version", "gan_bench", "gan-bench"),
         "commit": environment_value(run.environment, "commit", "git_commit"),

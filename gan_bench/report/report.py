@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from gan_bench.errors import InputError
 from gan_bench.record import StoredRun
 from gan_bench.report.data import report_data
@@ -40,7 +42,7 @@ def write_report(runs: Sequence[StoredRun], out: Path) -> ReportPaths:
     data = report_data(runs)
     drawn = draw_all(data)
     parquet = io.BytesIO()
-    data.runs.to_parquet(parquet, index=False)
+    _one_type_each(data.runs).to_parquet(parquet, index=False)
     return ReportPaths(
         folder=out,
         runs_csv=write_bytes(out / "runs.csv", csv_bytes(data.runs)),
@@ -52,6 +54,18 @@ def write_report(runs: Sequence[StoredRun], out: Path) -> ReportPaths:
         markdown=write_bytes(out / "report.md", render_markdown(data, drawn).encode()),
         page=write_bytes(out / "index.html", render_html(data, drawn).encode()),
     )
+
+
+def _one_type_each(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return runs with text in each setting that two models take for different types: parquet has one a column."""
+    texts = {}
+    for name in runs.columns:
+        column = runs[name]
+        if name.startswith("setting_") and column.dtype == object:
+            kinds = {type(value) for value in column.dropna()}
+            if kinds not in ({bool}, {str}):
+                texts[name] = column.map(str, na_action="ignore")
+    return runs.assign(**texts)
 
 
 def _check_links(out: Path) -> None:

@@ -20,7 +20,7 @@ def commands(runs: Sequence[StoredRun]) -> list[str]:
     seeds: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     for run in runs:
         spec = run.spec
-        seeds[_rest(spec), spec.model, rate_text(spec.lr_g, spec.lr_d)].add(spec.seed)
+        seeds[_rest(spec), spec.model, exact_rates(spec.lr_g, spec.lr_d)].add(spec.seed)
     rates: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for (rest, model, rate), found in sorted(seeds.items()):
         rates[rest, model, seed_text(found)].append(rate)
@@ -52,6 +52,16 @@ def _command(rest: dict[str, Any], models: Iterable[str], rates: str, seeds: str
 
 def _typed(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def exact_rates(lr_g: float, lr_d: float) -> str:
+    """Return learning rates for `--lrs`: as people type them where that is exact, else with every digit.
+
+    A rate that is off in its seventh digit is another run.
+    """
+    texts = [rate_text(rate, rate) for rate in (lr_g, lr_d)]
+    exact = [text if float(text) == rate else repr(rate) for text, rate in zip(texts, (lr_g, lr_d), strict=True)]
+    return exact[0] if lr_g == lr_d else ":".join(exact)
 
 
 def seed_text(seeds: Iterable[int]) -> str:

@@ -9,18 +9,24 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from gan_bench.record import StoredRun
-from gan_bench.report.frame import Row, identity_columns, latest_scores, variants
+from gan_bench.record import Status, StoredRun
+from gan_bench.report.frame import Row, identity_columns, latest_scores, threads_text, training_key, variants
 from gan_bench.spec import EvalProtocol
 
 Scope: TypeAlias = tuple[str, int, int, tuple[str, ...]]
+Standing: TypeAlias = tuple[int, bool, int, str, str]
 
 HEADLINE = "fid"
 """The metric that ranks, where a protocol has it; else the first one that was measured."""
+STANDING: tuple[Status, ...] = ("failed", "diverged", "done")
+"""Of runs of one training, the last of these stands for it."""
 
 
 def results_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:
-    """Return one row a (run, protocol): headline metric, its value, floor and noise, and every metric's value.
+    """Return one row a (training, protocol): headline metric, its value, floor and noise, and all metrics' values.
+
+    Runs that differ only in how they are evaluated are one training, and no further seeds: under each protocol
+    the one with most to tell stands for all, the newest of equals.
 
     A run without scores (diverged, failed) has a row with an empty value under each protocol that it would have
     been scored with, so that no table loses it. A run that is not done has no value, whatever it was scored
@@ -29,7 +35,7 @@ def results_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:
     text, latest = variants(runs), [latest_scores(run) for run in runs]
     protocols = _protocols_by_scope(runs)
     headlines = _headlines(runs)
-    rows = []
+    kept: dict[tuple[str, str], tuple[Standing, Row]] = {}
     for run, scores in zip(runs, latest, strict=True):
         known: dict[str, EvalProtocol | None] = {
             key: next(iter(found.values())).protocol for key, found in scores.items()
@@ -41,8 +47,18 @@ def results_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:
                 values = dict.fromkeys(values, np.nan)
             headline = headlines.get(key, {"metric": "", "title": "score", "better": "lower"})
             value = {"value": values.get(str(headline["metric"]), np.nan)}
-            rows.append({**head, **_protocol_columns(key, protocol), **headline, **value, **_prefixed(values)})
-    return pd.DataFrame(rows)
+            row = {**head, **_protocol_columns(key, protocol), **headline, **value, **_prefixed(values)}
+            place, standing = (training_key(run.spec), key), _standing(run, row)
+            if place not in kept or standing > kept[place][0]:
+                kept[place] = standing, row
+    return pd.DataFrame([row for _, row in kept.values()])
+
+
+def _standing(run: StoredRun, row: Row) -> Standing:
+    """Return what decides between runs of one training: status, headline, number of metrics, and then the time."""
+    record, metrics = run.record, sum(name.startswith("score_") for name in row)
+    # A newer run may have measured less: without its headline the training would be lost to the ranking.
+    return STANDING.index(record.status), bool(pd.notna(row["value"])), metrics, record.finished_at, record.run_id
 
 
 def _scope(run: StoredRun) -> Scope:
@@ -89,6 +105,7 @@ def _outcome(run: StoredRun) -> Row:
         "device": record.device,
         "device_name": record.device_name,
         "train_precision": run.spec.precision,
+        "threads": threads_text(run.environment),
         "lanes": record.lanes,
         "budget": f"{run.spec.steps:,} steps" if run.spec.steps else f"{run.spec.epochs} epochs",
         "batch_size": run.spec.batch_size,

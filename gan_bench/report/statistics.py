@@ -21,6 +21,8 @@ Certainty: TypeAlias = Literal["clear", "likely", "unclear", "no claim"]
 ROUGH_BELOW = 5
 """With fewer trainings than this an interval is rough: the bootstrap knows only the values that it saw."""
 CONFIDENCE = 0.95
+LIKELY_P = 0.1
+"""Above it the rank test says too little to call a difference likely; three against three can just reach it."""
 RESAMPLES = 2000
 PERMUTATIONS = 9999
 
@@ -59,7 +61,10 @@ class Difference:
     smallest_p: float
     """The smallest p-value that so few trainings can give, however far apart they are."""
     certainty: Certainty
-    """clear: the interval excludes 0 and p < 0.05; likely: only the interval does; no claim: too few."""
+    """clear: the interval excludes 0 and p < 0.05; likely: it does, and p <= 0.1; no claim: too few.
+
+    Where mean, ranks and median do not all favour the same side, the difference is unclear.
+    """
 
 
 def finite(values: Sequence[float] | Array) -> Array:
@@ -95,31 +100,35 @@ def compare(
     """
     sign = 1.0 if better == "higher" else -1.0
     x, y = sign * finite(a), sign * finite(b)
-    full_x, full_y = _with_lost(x, lost_a), _with_lost(y, lost_b)
+    full_x, full_y = with_lost(a, better, lost_a), with_lost(b, better, lost_b)
     gain = float(np.mean(x) - np.mean(y)) if len(x) and len(y) else math.nan
     enough = len(x) > 1 and len(y) > 1
     low, high = _interval((x, y), _mean_difference, seed) if enough else (math.nan, math.nan)
     probability = _probability(full_x, full_y)
     p_value = _permutation_p(full_x, full_y, seed) if enough else math.nan
     smallest = min(1.0, 2 / math.comb(len(full_x) + len(full_y), len(full_x))) if enough else math.nan
-    certainty = _certainty(enough, gain, low, high, probability, p_value)
+    shown = enough and not low <= 0 <= high and _agree(gain, probability, full_x, full_y)
+    certainty = _certainty(shown, p_value) if enough else "no claim"
     return Difference(len(x), len(y), gain, low, high, probability, p_value, smallest, certainty)
 
 
-def _certainty(
-    enough: bool, gain: float, low: float, high: float, probability: float, p_value: float
-) -> Certainty:
-    if not enough:
-        return "no claim"
-    # Where lost trainings turn the ranks against the mean of the survivors, the two disagree: nothing is shown.
-    agree = (gain > 0) == (probability > 0.5)
-    if low <= 0 <= high or not agree:
+def _certainty(shown: bool, p_value: float) -> Certainty:
+    if not shown or p_value > LIKELY_P + 1e-9:
         return "unclear"
     return "clear" if p_value < 1 - CONFIDENCE else "likely"
 
 
-def _with_lost(x: Array, lost: int) -> Array:
-    return np.concatenate([x, np.full(lost, -np.inf)])
+def _agree(gain: float, probability: float, x: Array, y: Array) -> bool:
+    """Whether the survivors' mean, the ranks of all trainings, and their median favour the same side."""
+    # Lost trainings turn the ranks and the median against the survivors' mean: then nothing is shown.
+    first, second = (np.median(x), np.median(y)) if gain > 0 else (np.median(y), np.median(x))
+    return (gain > 0) == (probability > 0.5) and bool(first >= second)
+
+
+def with_lost(values: Sequence[float] | Array, better: Better, lost: int) -> Array:
+    """Return all trainings so that more is better: the scored ones, and minus infinity for each lost one."""
+    sign = 1.0 if better == "higher" else -1.0
+    return np.concatenate([sign * finite(values), np.full(lost, -np.inf)])
 
 
 def _mean(x: Array, axis: int = -1) -> Any:

@@ -7,20 +7,14 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from gan_bench.report.data import ReportData
+from gan_bench.report.frame import training_key
 from gan_bench.report.statistics import Estimate, compare
-from gan_bench.report.tables import CONDITIONS
+from gan_bench.report.tables import COST_CONDITIONS, QUALITY_CONDITIONS
 from gan_bench.report.words import difference_words, estimate_words, number, trainings
 
 Series: TypeAlias = "pd.Series[Any]"
 
 FEW_SAMPLES = 10_000
-CONDITION_WORDS = {
-    "budget": "training length",
-    "batch_size": "batch size",
-    "train_precision": "arithmetic",
-    "device_name": "device",
-    "lanes": "lanes",
-}
 
 
 def warning(data: ReportData) -> str:
@@ -46,13 +40,14 @@ def conclusions(data: ReportData, protocol_id: str) -> list[str]:
     if ranked.empty:
         return ["Nothing was scored under this protocol."]
     best = ranked.iloc[0]
+    lost = _lost(board)
     reached = f"{best['label']}: {_estimate(best)}, at lr {best['rate']}."
     if len(ranked) == 1:
-        return [reached, f"There is nothing to compare it with: train a second model.{_floor(best)}"]
+        return [f"{reached}{lost}", f"There is nothing to compare it with: train a second model.{_floor(best)}"]
     second = ranked.iloc[1]
     verdict, evidence = _comparison(data, best, second)
     means = f"{reached} {second['label']}: {_estimate(second)}, at lr {second['rate']}.{_floor(best)}"
-    told = [verdict, means, evidence]
+    told = [f"{verdict}{lost}", means, evidence]
     if len(ranked) > 2:
         told.append(_others(ranked))
     return told
@@ -62,12 +57,21 @@ def cost(data: ReportData, protocol_id: str) -> str:
     """Return what the best model of a protocol costs beside the next one, or empty text."""
     board = data.board(protocol_id)
     ranked = board[board["rank"].notna()]
-    return _cost(ranked.iloc[0], ranked.iloc[1]) if len(ranked) > 1 else ""
+    return _cost(data, ranked.iloc[0], ranked.iloc[1]) if len(ranked) > 1 else ""
 
 
 def _estimate(row: Series) -> str:
     names = ("n", "mean", "std", "median", "iqm", "interval_low", "interval_high")
     return estimate_words(row["title"], Estimate(*(row[name] for name in names)))
+
+
+def _lost(board: pd.DataFrame) -> str:
+    """Return of which models how many trainings diverged, as a sentence; empty where none did."""
+    shares = [
+        f"{row['n_diverged']} of {trainings(int(row['n_runs'] - row['n_failed']))} of {row['label']}"
+        for _, row in board[board["n_diverged"] > 0].iterrows()
+    ]
+    return f" Diverged: {', '.join(shares)}." if shares else ""
 
 
 def _floor(row: Series) -> str:
@@ -107,14 +111,16 @@ def _others(ranked: pd.DataFrame) -> str:
     return "Against the best, " + "; ".join(parts) + "."
 
 
-def _cost(best: Series, second: Series) -> str:
+def _cost(data: ReportData, best: Series, second: Series) -> str:
     a, b = best["epoch_seconds_median"], second["epoch_seconds_median"]
     if pd.isna(a) or pd.isna(b) or min(a, b) <= 0:
         return ""
-    unlike = [key for key in ("device_name", "train_precision", "lanes") if best[key] != second[key]]
+    runs = data.at_best_rate()
+    runs = runs[(runs["protocol_id"] == best["protocol_id"]) & (runs["status"] != "failed")]
+    runs = runs[runs["label"].isin([best["label"], second["label"]])]
+    unlike = [words for key, words in COST_CONDITIONS.items() if runs[key].nunique() > 1]
     if unlike:
-        names = " and ".join(CONDITION_WORDS[key] for key in unlike)
-        return f"Their costs can't be compared: {names} differ."
+        return f"Their costs can't be compared: they differ in {' and '.join(unlike)}."
     ratio = a / b
     more = f"{number(ratio)} times as long as" if ratio >= 1 else f"{number(ratio)} of the time of"
     device = f" on {best['device_name']}" if best["device_name"] else ""
@@ -126,11 +132,18 @@ def not_shown(data: ReportData) -> list[str]:
     """Return what the numbers do not show, most important first."""
     board = data.leaderboard
     scored = board[board["n"] > 0]
-    return [*_about_counts(scored), *_about_fairness(data, scored), *_about_scores(data, scored)]
+    return [*_about_counts(data, scored), *_about_fairness(data, scored), *_about_scores(data, scored)]
 
 
-def _about_counts(scored: pd.DataFrame) -> list[str]:
+def _about_counts(data: ReportData, scored: pd.DataFrame) -> list[str]:
     told = []
+    repeats = len(data.stored) - len({training_key(run.spec) for run in data.stored})
+    if repeats:
+        repeat = "s repeat trainings" if repeats > 1 else " repeats a training"
+        told.append(
+            f"{repeats} run{repeat}, with another evaluation only. Under each protocol a training counts once: "
+            "repeats are no further seeds."
+        )
     single = sorted(set(scored.loc[scored["n"] == 1, "label"]))
     if single:
         told.append(f"One seed: no interval, no claim. This holds for {', '.join(single)}. Add --seeds 0-4.")
@@ -156,7 +169,7 @@ def _about_fairness(data: ReportData, scored: pd.DataFrame) -> list[str]:
     told = []
     for key in data.protocols:
         board = scored[scored["protocol_id"] == key]
-        unlike = [CONDITION_WORDS[name] for name in CONDITIONS[:3] if board[name].nunique() > 1]
+        unlike = [words for name, words in QUALITY_CONDITIONS.items() if board[name].nunique() > 1]
         if unlike:
             told.append(
                 f"The models of {data.protocol_title(key)} differ in {' and '.join(unlike)}, too: "
@@ -170,7 +183,7 @@ def _about_fairness(data: ReportData, scored: pd.DataFrame) -> list[str]:
         count = int((data.runs["verdict"] == verdict).sum())
         if count:
             told.append(f"{count} of {len(data.runs)} runs were judged {verdict}: {means}.")
-    lost = int((data.runs["status"] == "diverged").sum())
+    lost = len({training_key(run.spec) for run in data.stored if run.record.status == "diverged"})
     if lost:
         told.append(f"{trainings(lost)} diverged, without a score: the mean over the others flatters the model.")
     failed = int((data.runs["status"] == "failed").sum())

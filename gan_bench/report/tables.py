@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gan_bench.report.frame import IDENTITY, Row, rate_text
-from gan_bench.report.statistics import compare, estimate
+from gan_bench.report.statistics import compare, estimate, with_lost
 
 ENTRY = ["label", *IDENTITY, "variant", "protocol_id"]
 """What one row of the leaderboard is about."""
@@ -22,8 +23,15 @@ COSTS = (
     "g_params",
     "d_params",
 )
-CONDITIONS = ("budget", "batch_size", "train_precision", "device_name", "lanes")
-"""What must be equal for a comparison of quality, or of cost, to be fair."""
+QUALITY_CONDITIONS = {"budget": "training length", "batch_size": "batch size", "train_precision": "arithmetic"}
+"""What must be equal for a comparison of scores to be fair: columns, and their names in words."""
+COST_CONDITIONS = {
+    "device_name": "device",
+    "train_precision": "arithmetic",
+    "threads": "CPU threads",
+    "lanes": "lanes",
+}
+"""What must be equal for a comparison of times to be fair."""
 STATUSES = ("diverged", "failed")
 VERDICTS = ("undertrained", "collapsed", "memorised")
 
@@ -32,7 +40,7 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
     """Return one row a (model, loss, dataset, size, variant, rates, protocol): statistics of the headline metric.
 
     `n` counts scored trainings, `n_runs` all; the other metrics' columns, named after them, are means. Costs are
-    medians over runs.
+    medians over trainings that did not fail, and conditions are theirs: a failed one may not even have begun.
     """
     rows = [_summary_row(cell) for _, cell in results.groupby(CELL, sort=True, dropna=False)]
     return pd.DataFrame(rows)
@@ -42,6 +50,7 @@ def _summary_row(cell: pd.DataFrame) -> Row:
     first = cell.iloc[0]
     found = estimate(cell["value"].to_numpy(dtype=float))
     metrics = [column for column in cell.columns if column.startswith("score_")]
+    trained = cell[cell["status"] != "failed"]
     kept = ["extractor", "n_real", "n_fake", "metric", "title", "better"]
     return {
         **{key: first[key] for key in [*CELL, *kept]},
@@ -58,8 +67,8 @@ def _summary_row(cell: pd.DataFrame) -> Row:
         "n_runs": len(cell),
         **{f"n_{status}": int((cell["status"] == status).sum()) for status in STATUSES},
         **{f"n_{verdict}": int((cell["verdict"] == verdict).sum()) for verdict in VERDICTS},
-        **{column: pd.to_numeric(cell[column]).median() for column in COSTS},
-        **{key: _joined(cell[key]) for key in CONDITIONS},
+        **{column: pd.to_numeric(trained[column]).median() for column in COSTS},
+        **{key: _joined(trained[key]) for key in QUALITY_CONDITIONS | COST_CONDITIONS},
         **{column.removeprefix("score_"): cell[column].mean() for column in metrics},
     }
 
@@ -72,8 +81,10 @@ def leaderboard_table(summary: pd.DataFrame, results: pd.DataFrame) -> pd.DataFr
     """Return one row a (model, loss, dataset, size, variant, protocol) at its best rate, ranked per protocol.
 
     The best rate has the smallest share of diverged trainings, then the best mean over the very seeds that are
-    reported: an optimistic choice where there was more than one rate, and `rate_choice` says so. `versus_best`
-    is `best`, `worse`, `likely worse`, `tie` (can't be told apart from it) or `no claim` (too few trainings).
+    reported: an optimistic choice where there was more than one rate, and `rate_choice` says so. The ranking is
+    by `median_of_all`, over all trainings with a diverged one infinitely bad, and by the mean where it is equal:
+    the survivors alone would hide what a model loses. `versus_best` is `best`, `worse`, `likely worse`, `tie`
+    (can't be told apart from it) or `no claim` (too few trainings).
     """
     values = {
         cell: group["value"].dropna().tolist()
@@ -108,9 +119,14 @@ def best_rate(entry: pd.DataFrame) -> Row:
 
 
 def _ranked(entries: list[Row], values: dict[Any, list[float]]) -> list[Row]:
-    """Order a protocol's entries, best mean first and unscored ones last, and set each against the best."""
+    """Order a protocol's entries, best median first and unscored ones last, and set each against the best."""
     sign = 1 if entries[0]["better"] == "lower" else -1
-    ordered = sorted(entries, key=lambda row: (math.isnan(row["mean"]), sign * row["mean"], row["label"]))
+    for row in entries:
+        row["median_of_all"] = -sign * _median_of_all(row, values)
+    ordered = sorted(
+        entries,
+        key=lambda row: (math.isnan(row["mean"]), sign * row["median_of_all"], sign * row["mean"], row["label"]),
+    )
     best = ordered[0]
     rows: list[Row] = []
     for index, row in enumerate(ordered):
@@ -121,6 +137,11 @@ def _ranked(entries: list[Row], values: dict[Any, list[float]]) -> list[Row]:
         )
         rows.append({**head, **row, **against})
     return rows
+
+
+def _median_of_all(row: Row, values: dict[Any, list[float]]) -> float:
+    everything = with_lost(values[_key(row)], row["better"], row["n_diverged"])
+    return float(np.median(everything)) if len(everything) else math.nan
 
 
 def _against(best: Row, row: Row, values: dict[Any, list[float]]) -> Row:

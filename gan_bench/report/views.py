@@ -12,7 +12,7 @@ import pandas as pd
 
 from gan_bench.report.data import ReportData
 from gan_bench.report.frame import PROTOCOL_NAMES, rate_text
-from gan_bench.report.tables import VERDICTS
+from gan_bench.report.tables import COST_CONDITIONS, VERDICTS
 from gan_bench.report.words import MISSING, aligned, byte_size, number
 
 MAX_REASONS = 50
@@ -51,6 +51,7 @@ def leaderboard_view(data: ReportData, protocol_id: str) -> View:
         "95% interval": _spans(spans, list(board["mean"])),
         "std": aligned(list(board["std"]), list(board["mean"])),
         "IQM": aligned(list(board["iqm"])),
+        "median of all": aligned(list(board["median_of_all"])),
         "n": [str(count) for count in board["n"]],
         "against the best": [_versus(row) for _, row in board.iterrows()],
         "P(best wins)": _column(board, "probability_best_beats_it", "{:.2f}"),
@@ -109,8 +110,8 @@ def rates_view(data: ReportData, protocol_id: str) -> View:
 
 
 def cost_view(data: ReportData) -> View:
-    """Return what each model costs on each device, in each arithmetic and number of lanes: medians over runs."""
-    keys = ["label", "device_name", "train_precision", "lanes"]
+    """Return what each model costs on each device, in each arithmetic, threads and lanes: medians over runs."""
+    keys = ["label", *COST_CONDITIONS]
     costs = data.runs[data.runs["status"] != "failed"]
     numbers = ["epoch_seconds_median", "images_per_second", "train_seconds_per_run", "peak_memory_bytes"]
     numbers += ["g_params", "d_params"]
@@ -126,6 +127,7 @@ def cost_view(data: ReportData) -> View:
         "D params": [f"{value:,.0f}" for value in table["d_params"]],
         "device": [str(name) or MISSING for name in table["device_name"]],
         "arithmetic": [str(name) for name in table["train_precision"]],
+        "CPU threads": [str(count) or MISSING for count in table["threads"]],
         "lanes": [str(count) for count in table["lanes"]],
     }
     return _view(columns, {"model", "device", "arithmetic"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gan_bench.report.statistics import Difference, Estimate
+from gan_bench.report.statistics import CONFIDENCE, LIKELY_P, Difference, Estimate
 
 MISSING = "\N{EN DASH}"
 
@@ -68,12 +68,13 @@ def difference_words(title: str, a: str, b: str, found: Difference) -> tuple[str
         f"The mean {title} differs by {number(abs(found.gain))} (95% interval {_interval(found)}); a training of "
         f"{a} beats one of {b} with probability {found.probability:.2f}; permutation p = {found.p_value:.2g}"
     )
+    least = 1 - CONFIDENCE if found.certainty == "likely" else LIKELY_P
+    if found.certainty != "clear" and found.smallest_p > least + 1e-9:
+        evidence += f", and so few trainings can't get below {found.smallest_p:.2g}"
     if found.certainty == "unclear":
         return f"{a} and {b} can't be told apart.", f"{evidence}."
     if found.certainty == "clear":
         return f"{winner} is better than {loser}.", f"{evidence}."
-    if found.smallest_p > 0.05:
-        evidence += f", and {found.n_a} against {found.n_b} trainings can't get below {found.smallest_p:.2g}"
     return f"{winner} is likely better than {loser}; more seeds are needed to be sure.", f"{evidence}."
 
 

@@ -130,7 +130,8 @@ Builder = Callable[..., StoredRun]
 
 
 def build(folder: Path, spec: RunSpec, pictures: bool = True, **changes: object) -> StoredRun:
-    """Return a stored run; `changes` are fields of its record, and `scores` or `epochs` in place of made ones."""
+    """Return a stored run; `changes` are fields of its record, and `scores`, `epochs_list` or `threads`."""
+    threads = changes.pop("threads", 2)
     status = changes.get("status", "done")
     epochs = changes.pop("epochs_list", make_epochs(spec, 25 if status == "done" else 7, status == "diverged"))
     marks = [5, 10, 15, 20, 25] if spec.evaluation.every else [25]
@@ -168,6 +169,7 @@ def build(folder: Path, spec: RunSpec, pictures: bool = True, **changes: object)
         "gan_bench_version": "0.1.0",
         "commit": "0123abc",
         "python": "3.12.4",
+        **({"threads": threads} if threads else {}),
     }
     return StoredRun(spec, record, epochs, scores, environment, place)  # type: ignore[arg-type]
 

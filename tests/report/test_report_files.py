@@ -20,6 +20,7 @@ from gan_bench.report.files import csv_bytes, write_bytes
 from gan_bench.report.page import render_html, render_markdown
 from gan_bench.report.report import ReportPaths, write_report
 from gan_bench.report.story import conclusions, not_shown, warning
+from gan_bench.spec import Scalar
 
 PAYLOAD = "<script src=http://evil.example/x.js></script>|`![x](http://evil.example/y.png)\n# no heading"
 
@@ -51,6 +52,22 @@ def test_csv_and_parquet_say_the_same(written: ReportPaths) -> None:
     assert list(csv.columns) == list(parquet.columns)
     assert len(csv) == len(parquet) == 14
     assert len(pd.read_csv(written.leaderboard_csv)) == 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "read"),
+    [("soft", 3, ["soft", "3"]), (True, 0.5, ["True", "0.5"]), (True, None, [True, None]), (1, 0.5, [1.0, 0.5])],
+)
+def test_a_setting_of_two_types_ends_no_report(
+    tmp_path: Path, one: Scalar, other: Scalar | None, read: list[object]
+) -> None:
+    settings = [{"mode": one}, {} if other is None else {"mode": other}]
+    pairs = zip(("vanilla", "dcgan28"), settings, strict=True)
+    runs = [build(tmp_path, make_spec(model, settings=own), pictures=False) for model, own in pairs]
+    paths = write_report(runs, tmp_path / "report")
+    found = pd.read_parquet(paths.runs_parquet).sort_values("model", ascending=False)["setting_mode"]
+    assert [None if pd.isna(value) else value for value in found] == read
+    assert pd.read_csv(paths.runs_csv)["setting_mode"].notna().sum() == sum(value is not None for value in read)
 
 
 def test_page_is_self_contained(written: ReportPaths) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_bench.report.statistics import compare, estimate
+from gan_bench.report.statistics import Better, compare, estimate, with_lost
 
 values = st.lists(st.floats(-1e3, 1e3, allow_subnormal=False), min_size=2, max_size=12)
 
@@ -97,6 +97,40 @@ def test_a_diverged_training_loses_to_every_other() -> None:
     assert with_lost.probability == pytest.approx(0.5)
     assert with_lost.certainty == "unclear", "survivors are better, but half of the trainings have nothing to show"
     assert compare([1, 2, 3], [4, 5, 6], "lower", lost_b=1).probability == 1.0
+
+
+@pytest.mark.parametrize(
+    ("a", "lost_a", "b", "p"),
+    [
+        ([51.0, 51.1, 51.2, 51.3, 51.4], 3, [56 + 0.1 * k for k in range(8)], 0.44),
+        ([51.0, 51.1], 1, [56.0, 56.1, 56.2], 0.7),
+        ([51.0, 51.1], 0, [56.0, 56.1], 0.33),
+    ],
+)
+def test_what_the_rank_test_does_not_see_is_not_likely(
+    a: list[float], lost_a: int, b: list[float], p: float
+) -> None:
+    found = compare(a, b, "lower", lost_a=lost_a)
+    assert found.p_value == pytest.approx(p, abs=0.02)
+    assert found.low > 0, "the survivors alone would say that a is better"
+    assert found.probability > 0.5
+    assert found.certainty == "unclear"
+
+
+def test_a_median_that_favours_the_other_side_makes_a_difference_unclear() -> None:
+    a, b = [4, 4, 5, 20, 20] * 8, [1, 1, 6, 6, 6] * 8
+    found = compare(b, a, "lower")
+    assert found.low > 0
+    assert found.probability > 0.5
+    assert found.p_value <= 0.1
+    assert found.certainty == "unclear", "b is better on average, a in the middle"
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_lost_trainings_are_the_worst_in_either_direction(better: Better) -> None:
+    found = with_lost([1.0, 2.0], better, 1)
+    assert min(found) == -np.inf
+    assert len(found) == 3
 
 
 def test_equal_groups_cannot_be_told_apart() -> None:

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_runs import build, build_many, make_epochs, make_scores, make_spec, realistic
+from made_runs import build, make_epochs, make_scores, make_spec
 
 from gan_bench.errors import InputError
 from gan_bench.record import StoredRun
-from gan_bench.report.compare import compare_runs
-from gan_bench.report.data import report_data
+from gan_bench.report.data import ReportData, report_data
 from gan_bench.report.frame import rate_text, runs_frame, scores_frame, variants
-from gan_bench.report.reproduce import commands, seed_text
+from gan_bench.report.story import conclusions
 from gan_bench.report.views import protocol_view
 from gan_bench.spec import Evaluation
 
@@ -145,6 +144,37 @@ def test_ranking_follows_the_metric_and_marks_ties(tmp_path: Path) -> None:
     assert list(board["versus_best"]) == ["best", "tie", "worse"]
 
 
+def losing(folder: Path, lost: int, survivors: list[float], steady: list[float]) -> ReportData:
+    """One model with diverged trainings and better survivors, and one that never diverges."""
+    runs = [fixed(folder, "dcgan28", seed, fid) for seed, fid in enumerate(survivors)]
+    runs += [fixed(folder, "vanilla", seed, fid) for seed, fid in enumerate(steady)]
+    for seed in range(len(survivors), len(survivors) + lost):
+        runs.append(build(folder, make_spec("dcgan28", seed), pictures=False, status="diverged"))
+    return report_data(runs)
+
+
+def test_who_mostly_diverges_is_not_ranked_by_the_survivors(tmp_path: Path) -> None:
+    data = losing(tmp_path, 3, [51.0, 52.0], [56.0, 57.0, 58.0])
+    assert list(data.leaderboard["label"]) == ["vanilla", "dcgan28"]
+    assert list(data.leaderboard["median_of_all"]) == [57.0, float("inf")]
+    assert conclusions(data, data.protocols[0])[0].endswith("Diverged: 3 of 5 trainings of dcgan28.")
+
+
+def test_who_seldom_diverges_keeps_its_rank(tmp_path: Path) -> None:
+    data = losing(tmp_path, 1, [51.0, 52.0, 53.0], [56.0, 57.0, 58.0, 59.0])
+    assert list(data.leaderboard["label"]) == ["dcgan28", "vanilla"]
+    assert list(data.leaderboard["median_of_all"]) == [52.5, 57.5]
+    steady = losing(tmp_path, 0, [51.0, 52.0], [56.0, 57.0])
+    assert "iverged" not in conclusions(steady, steady.protocols[0])[0]
+
+
+def test_equal_medians_are_ranked_by_the_mean(tmp_path: Path) -> None:
+    assert list(losing(tmp_path, 0, [1.0, 5.0, 9.0], [4.0, 5.0, 5.5]).leaderboard["label"]) == [
+        "vanilla",
+        "dcgan28",
+    ]
+
+
 def test_settings_that_differ_are_rows_of_their_own(tmp_path: Path) -> None:
     wide = {"beta1": 0.5, "beta2": 0.999, "z_dim": 100, "noise": "normal", "width": 2.0}
     runs = [fixed(tmp_path, "dcgan28", 0, 5.0), fixed(tmp_path, "dcgan28", 0, 6.0, settings=wide)]
@@ -162,27 +192,6 @@ def test_no_runs_are_an_input_error() -> None:
         report_data([])
 
 
-def test_compare_runs_in_plain_words(tmp_path: Path) -> None:
-    runs = realistic(tmp_path)
-    a = [run for run in runs if run.spec.model == "dcgan28"]
-    b = [run for run in runs if run.spec.model == "vanilla"]
-    found = compare_runs(a, b, "dcgan28", "vanilla")
-    assert len(found) == 2, "one comparison a protocol"
-    assert found[0].difference.gain > 0
-    assert "dcgan28 is likely better than vanilla" in found[0].text
-    with pytest.raises(InputError, match="not repetitions"):
-        compare_runs(runs, b, "all", "vanilla")
-    with pytest.raises(InputError, match="no finished run"):
-        compare_runs([], b, "nothing", "vanilla")
-
-
-def test_compare_never_crosses_protocols(tmp_path: Path) -> None:
-    a = build_many(tmp_path, ["dcgan28"], lrs=(2e-4,), pictures=False)
-    b = build_many(tmp_path, ["vanilla"], lrs=(2e-4,), pictures=False, evaluation=Evaluation(samples=2000))
-    with pytest.raises(InputError, match="no protocol"):
-        compare_runs(a, b, "dcgan28", "vanilla")
-
-
 @pytest.mark.parametrize(
     ("rates", "text"),
     [((2e-4, 2e-4), "2e-4"), ((4e-4, 1e-4), "4e-4:1e-4"), ((1.5e-5, 1.5e-5), "1.5e-5"), ((1.0, 1.0), "1e0")],
@@ -191,16 +200,25 @@ def test_rates_are_written_as_people_type_them(rates: tuple[float, float], text:
     assert rate_text(*rates) == text
 
 
-def test_commands_ask_for_exactly_these_runs(tmp_path: Path) -> None:
-    lines = commands(build_many(tmp_path, pictures=False))
-    assert len(lines) == 1
-    for part in ("--models dcgan28,vanilla", "--seeds 0-2", "--lrs 1e-4,2e-4", "--epochs 25", "--set width=1.0"):
-        assert part in lines[0]
-    assert seed_text({7, 0, 1, 2}) == "0-2,7"
-
-
 def test_epochs_are_kept(shared_runs: list[StoredRun]) -> None:
     epochs = report_data(shared_runs).epochs
     assert len(epochs) == sum(len(run.epochs) for run in shared_runs)
     assert isinstance(epochs, pd.DataFrame)
     assert len(make_epochs(make_spec())) == 25
+
+
+def test_a_failed_run_costs_nothing_and_sets_no_condition(tmp_path: Path) -> None:
+    runs = [fixed(tmp_path, "dcgan28", seed, 6.0, train_seconds=100.0) for seed in (0, 1)]
+    nothing = {"g_params": 0, "d_params": 0, "train_seconds": 1.0, "device_name": "", "lanes": 8}
+    lost = [
+        build(tmp_path, make_spec(seed=seed), pictures=False, status="failed", epochs_list=[], **nothing)
+        for seed in (2, 3, 4)
+    ]
+    data = report_data([*runs, *lost])
+    for table in (data.summary, data.leaderboard):
+        row = table.iloc[0]
+        assert (row["g_params"], row["train_seconds_per_run"], row["lanes"]) == (2_310_000, 100.0, "1")
+        assert (row["n_runs"], row["n_failed"]) == (5, 3)
+    only = report_data(lost).summary.iloc[0]
+    assert pd.isna(only["g_params"])
+    assert only["lanes"] == ""

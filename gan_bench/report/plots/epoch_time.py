@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from gan_bench.report.data import ReportData
 from gan_bench.report.plotting import MAX_PANELS, panels, plots, scale_axis, spread
+from gan_bench.report.tables import COST_CONDITIONS
 from gan_bench.report.words import number
 
 MANY_POINTS = 200
@@ -18,19 +19,20 @@ def epoch_time(data: ReportData) -> Figure | None:
     """Epoch time by model.
 
     Each point is the median epoch of one training; only trainings on the same device, in the same arithmetic and
-    with as many lanes share a panel. With several lanes the time is that of all of them together.
+    with as many CPU threads and lanes share a panel. With several lanes the time is that of all of them together.
     """
-    keys = ["device_name", "train_precision", "lanes"]
+    keys = list(COST_CONDITIONS)
     timed = data.runs[data.runs["epoch_seconds_median"].notna()]
     if timed.empty:
         return None
     groups = sorted(timed.groupby(keys), key=lambda pair: (-len(pair[1]), pair[0]))[:MAX_PANELS]
     rows = max(group["label"].nunique() for _, group in groups)
     figure, axes = panels(len(groups), 9.2, 1.2 + 0.42 * rows, columns=1)
-    for ax, ((device, arithmetic, lanes), group) in zip(axes, groups, strict=True):
+    for ax, ((device, arithmetic, threads, lanes), group) in zip(axes, groups, strict=True):
         _panel(ax, data, group)
         together = "one training at a time" if lanes == 1 else f"{lanes} lanes together"
-        ax.set_title(f"{device or 'unnamed device'}, {arithmetic}, {together}")
+        cores = f"CPU threads: {threads}, " if threads else ""
+        ax.set_title(f"{device or 'unnamed device'}, {arithmetic}, {cores}{together}")
     return figure
 
 

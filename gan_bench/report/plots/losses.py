@@ -29,7 +29,9 @@ def losses(data: ReportData) -> Figure | None:
     """
     if data.epochs.empty:
         return None
-    epochs = data.epochs.replace([np.inf, -np.inf], np.nan)
+    # Of runs that repeat one training, only the one that counts is drawn: the others' lines would lie on its own.
+    counted = data.epochs["run_id"].isin(data.results["run_id"])
+    epochs = data.epochs[counted].replace([np.inf, -np.inf], np.nan)
     best = set(data.at_best_rate()["run_id"])
     many = epochs["run_id"].nunique() > MANY_LINES
     figure, axes = panels(len(PANELS), 4.6, 2.9, sharex=True)

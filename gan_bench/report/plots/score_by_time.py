@@ -56,7 +56,11 @@ def score_by_time(data: ReportData) -> Figure | None:
 def _timed_scores(data: ReportData) -> pd.DataFrame:
     """Return the headline scores of finished runs at their best rates, with the training time spent up to each."""
     best = data.at_best_rate()
-    best = best.loc[best["value"].notna(), ["run_id", "protocol_id", "metric", "device_name"]]
+    best = best.loc[best["value"].notna(), ["run_id", "protocol_id", "metric", "device_name", "threads"]]
+    if best["threads"].nunique() > 1:
+        # The same processor with other threads is another device as far as time goes.
+        threads = best["threads"].replace("", "unknown")
+        best = best.assign(device_name=best["device_name"] + ", CPU threads: " + threads)
     scores = data.scores[data.scores["checkpoint"] == "last"].merge(best, on=["run_id", "protocol_id", "metric"])
     if data.epochs.empty or scores.empty:
         return scores.assign(seconds=pd.Series(dtype=float)).iloc[:0]
