@@ -21,6 +21,11 @@ class RunTakenError(RunError):
     """Another process trains this run, or has taken it over from this one: it is left to that one."""
 
 
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey instead of showing: it may come out of anybody's folder."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that nothing carries, with the nearest known names."""
     known = sorted(known)

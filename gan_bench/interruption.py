@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -73,7 +72,7 @@ def by_signals() -> Iterator[None]:
         timer = threading.Timer(PATIENCE_SECONDS, end_at_once, [number])
         timer.daemon = True
         timer.start()
-        os.write(2, b"\nstopping where it can be gone on with; again to end at once\n")  # safe in a handler
+        _say(b"\nstopping where it can be gone on with; again to end at once\n")
 
     for number in SIGNALS:
         signal.signal(number, handle)
@@ -89,7 +88,12 @@ def by_signals() -> Iterator[None]:
 
 def end_at_once(number: int) -> None:
     """Leave without another word; worker processes follow, for they watch this one."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\x1b[?25h")  # bars hide the cursor
-        sys.stderr.flush()
+    if os.isatty(2):
+        _say(b"\x1b[?25h")  # bars hide the cursor
     os._exit(exit_code(number))
+
+
+def _say(text: bytes) -> None:
+    """Write to stderr, safely in a handler; who read it may be gone, by the same Ctrl-C (`2>&1 | tee`)."""
+    with contextlib.suppress(OSError):
+        os.write(2, text)

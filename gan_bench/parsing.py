@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from gan_bench.errors import InputError
 from gan_bench.spec import Rates, Scalar
@@ -62,6 +63,14 @@ def parse_seconds(text: str, asked: str) -> float:
     if seconds <= 0:
         raise InputError(f"{asked} {text!r}: it is no time above 0; type seconds or 90s, 15m, 2h")
     return seconds
+
+
+def parse_path(text: str, asked: str) -> Path:
+    """Return a path with its ~ or ~USER replaced; raise InputError where there is no such user, or no home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError(f"{asked} {text!r}: there is no such home folder; type the whole path") from None
 
 
 def parse_settings(items: Sequence[str], asked: str = "--set") -> dict[str, Scalar]:

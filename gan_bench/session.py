@@ -43,6 +43,8 @@ class Session:
     policy: Policy
     observer: Observer
     _failed: dict[str, RunRecord] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
+    """Runs that were told to have ended since groups were placed last."""
     _tries: Counter[str] = field(default_factory=Counter)
     _given_up: bool = False
 
@@ -57,6 +59,7 @@ class Session:
 
     def _place(self, groups: Sequence[Group]) -> None:
         self._failed.clear()
+        self._ended.clear()
         self._tries.update(run_id for group in groups for run_id in group.run_ids)
         self.executor.execute(
             groups,
@@ -73,6 +76,8 @@ class Session:
         return self._given_up and self.policy.fail_fast
 
     def _hear(self, news: Progress) -> None:
+        if news.record is not None:
+            self._ended.add(news.record.run_id)
         if news.record is not None and news.record.status == "failed":
             self._failed[news.record.run_id] = news.record
             self._given_up = self._given_up or not self._may_retry(news.record)
@@ -80,6 +85,8 @@ class Session:
 
     def _lost(self, group: Group, reason: str, log: str) -> None:
         for spec in group.specs:
+            if spec.run_id in self._ended:  # a lane that was over before its neighbours were lost
+                continue
             try:
                 record = self.store.failed_with(spec, reason, log, lanes=len(group.specs))
             except RunTakenError as error:

@@ -157,11 +157,6 @@ class EvalProtocol(Frozen):
         """The first 8 hex digits of the hash of every field: equal protocols, and only they, share it."""
         return _protocol_id(self)
 
-    @property
-    def label(self) -> str:
-        """A short name for tables and axes, unique through the id."""
-        return f"{self.extractor} {self.n_real}/{self.n_fake} [{self.protocol_id}]"
-
 
 @functools.lru_cache(maxsize=1024)
 def _protocol_id(protocol: EvalProtocol) -> str:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_bench.errors import InputError
-from gan_bench.parsing import parse_names, parse_rates, parse_seeds, parse_settings
+from gan_bench.parsing import parse_names, parse_path, parse_rates, parse_seeds, parse_settings
 
 ANY_TEXT = (
     st.text() | st.text("0123456789-,:. eE+", max_size=30) | st.text('[]{}"\\nulltruefals0123456789.', max_size=30)
@@ -20,6 +21,14 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     for parse in (parse_seeds, parse_rates, lambda t: parse_names(t, "--models"), lambda t: parse_settings([t])):
         with contextlib.suppress(InputError):
             parse(text)
+
+
+def test_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of/somebody")
+    assert parse_path("~/data", "GAN_BENCH_DATA") == Path("/home/of/somebody/data")
+    assert parse_path("data/~", "GAN_BENCH_DATA") == Path("data/~")
+    with pytest.raises(InputError, match=r"GAN_BENCH_DATA '~nobody-of-that-name/x': .* type the whole path"):
+        parse_path("~nobody-of-that-name/x", "GAN_BENCH_DATA")
 
 
 def test_names() -> None:

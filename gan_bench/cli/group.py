@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -22,7 +23,7 @@ from gan_bench.cli.run import run
 from gan_bench.cli.sample import sample
 from gan_bench.cli.show import show
 from gan_bench.cli.status import status
-from gan_bench.errors import InputError, RunError
+from gan_bench.errors import InputError, RunError, printable
 
 TRACEBACK = "GAN_BENCH_TRACEBACK"
 HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -62,8 +63,8 @@ class Commands(click.Group):
             _leave("interrupted: what is finished is kept; the same command continues", 130)
         except Terminated:
             _leave("terminated: what is finished is kept; the same command continues", 143)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone
+        except BrokenPipeError:  # whoever read us has gone
+            _forget_unread()
             raise SystemExit(1) from None
         except OSError as error:
             if os.environ.get(TRACEBACK):
@@ -83,8 +84,19 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _leave(text: str, code: int) -> NoReturn:
-    click.echo(f"Error: {text}", err=True)
+    with contextlib.suppress(OSError):  # nobody may read it any more: the exit code still tells
+        click.echo(printable(f"Error: {text}"), err=True)
+    _forget_unread()
     raise SystemExit(code) from None
+
+
+def _forget_unread() -> None:
+    """Let what nobody can read any more go nowhere: the interpreter would try again, fail, and exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _explain(error: Exception) -> str:

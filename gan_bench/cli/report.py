@@ -13,10 +13,10 @@ import click
 def report(folder: Path, as_json: bool) -> None:
     """Write tables, plots and the page of DIR (results/local) into DIR/report."""
     from gan_bench import benchmark
-    from gan_bench.cli.tables import print_rows, print_runs
+    from gan_bench.cli.tables import print_rows, print_runs, tell
     from gan_bench.store.store import Store
 
-    paths = benchmark.write_report(folder, lambda text: click.echo(text, err=True))
+    paths = benchmark.write_report(folder, tell)
     if as_json:
         import pandas as pd
 

@@ -157,13 +157,13 @@ def _stored(out: Path, specs: Sequence[RunSpec]) -> list[StoredRun]:
 
 def _conclude(runs: Sequence[StoredRun], out: Path, as_json: bool) -> None:
     """Print the results; exit with 1 if a run failed."""
-    from gan_bench.cli.tables import print_runs
+    from gan_bench.cli.tables import one_line, print_runs, tell
 
     if runs and not as_json:
         print_runs(runs, out / "report" / "index.html")
     failed = [run.record for run in runs if run.record.status == "failed"]
     for record in failed:
-        click.echo(f"failed: {record.run_id}: {record.reason}", err=True)
+        tell(f"failed: {record.run_id}: {one_line(record.reason)}")
     if failed:
         sys.exit(1)
 

@@ -35,8 +35,20 @@ from gan_bench.errors import InputError
     show_default=True,
     help="PNG to write.",
 )
-def sample(run: str, folder: Path, count: int, seed: int, label: int | None, checkpoint: str, out: Path) -> None:
+@click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file that adds things.")
+def sample(
+    run: str,
+    folder: Path,
+    count: int,
+    seed: int,
+    label: int | None,
+    checkpoint: str,
+    out: Path,
+    plugin: tuple[Path, ...],
+) -> None:
     """Draw images from the generator of RUN: a run id, the beginning of one, or a run's folder."""
+    from gan_bench.cli.tables import tell
+    from gan_bench.registry import load_plugins
     from gan_bench.store.atomic import write_bytes
     from gan_bench.store.pictures import png
     from gan_bench.store.store import Store
@@ -50,7 +62,8 @@ def sample(run: str, folder: Path, count: int, seed: int, label: int | None, che
         raise InputError(f"--out {out}: a PNG is written; name a file that ends in .png")
     if not out.resolve().parent.is_dir():
         raise InputError(f"--out {out}: the folder {out.resolve().parent} isn't there; make it first")
-    store = Store.open(folder, create=False, notify=lambda text: click.echo(text, err=True))
+    load_plugins(plugin)
+    store = Store.open(folder, create=False, notify=tell)
     spec = store.find(run).spec
     weights = store.weights(spec, "best" if checkpoint == "best" else "last")
     if weights is None:

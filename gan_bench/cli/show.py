@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     "--batch-size", type=Whole(1, 10**6), metavar="N", help="For the FLOPs of a step; the recipe's by default."
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A recipe value: z_dim, width ...")
+@click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file that adds things.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a layer, then one for the model.")
 def show(
     model: str,
@@ -32,6 +34,7 @@ def show(
     channels: str,
     batch_size: int | None,
     settings: tuple[str, ...],
+    plugin: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Show MODEL: layers, shapes, parameters, FLOPs of a step, recipe, paper."""
@@ -40,8 +43,10 @@ def show(
     from gan_bench.models.model import models
     from gan_bench.parsing import parse_settings
     from gan_bench.planning import Registries
+    from gan_bench.registry import load_plugins
     from gan_bench.training.flops import step_flops
 
+    load_plugins(plugin)
     matrix = Matrix(
         models=(model,),
         dataset="synthetic" if channels == "1" else "synthetic-rgb",

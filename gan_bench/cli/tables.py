@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gan_bench.errors import printable
+
 if TYPE_CHECKING:
     from gan_bench.record import StoredRun
 
@@ -80,12 +82,17 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+    return f"{value:,}" if isinstance(value, int) else one_line(str(value))
 
 
-def printable(text: str) -> str:
-    """Return text without what a terminal would obey instead of showing: it may come out of anybody's folder."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
+def one_line(text: str) -> str:
+    """Return text as one line that a terminal shows and does not obey."""
+    return printable(" ".join(text.split()))
+
+
+def tell(text: str) -> None:
+    """Say something on stderr; it may come out of anybody's folder."""
+    click.echo(printable(text), err=True)
 
 
 def run_rows(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:

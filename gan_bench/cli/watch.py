@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
@@ -13,9 +14,11 @@ from rich.console import Console
 from rich.progress import TaskID
 from rich.text import Text
 
+from gan_bench import interruption
 from gan_bench.cli.bars import bars, seconds_left
 from gan_bench.cli.profile import print_profile
-from gan_bench.cli.tables import print_json
+from gan_bench.cli.tables import one_line, print_json
+from gan_bench.errors import printable
 from gan_bench.record import Progress as News
 from gan_bench.record import RunRecord, Score, StepProfile
 from gan_bench.spec import RunSpec
@@ -41,7 +44,8 @@ class Watch:
         """How many steps of how many each run in work is trained."""
         self._matrix = self.bars.add_task("starting", total=None, note="", unit="runs")
         self._over: set[str] = set()
-        self._count = 0
+        """Runs that have ended here; one that is tried again is counted once it has ended again."""
+        self._earlier = 0
         self._total = 0
         self._said: dict[str, float] = {}
 
@@ -52,26 +56,32 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bars.stop()
+        with contextlib.suppress(OSError):  # the terminal is gone: the exit code is still to be told
+            self.bars.stop()
 
     def notice(self, text: str) -> None:
         """Say something that the user must not miss."""
         if self.as_json:
             print_json({"event": "notice", "text": text})
-        self._line(Text("note: ", style="bold yellow").append(text, style="not bold default"))
+        self._line(Text("note: ", style="bold yellow").append(printable(text), style="not bold default"))
 
     def expect(self, plan: Plan) -> None:
         """Learn what there is to do, and say it."""
         self._name_runs(plan.specs)
-        self._count, self._total = len(plan.finished), len(plan.specs)
-        done = f", {self._count} of them finished earlier" if self._count else ""
+        self._earlier, self._total = len(plan.finished), len(plan.specs)
+        done = f", {self._earlier} of them finished earlier" if self._earlier else ""
         dataset = plan.specs[0].dataset
         self._line(
             f"{self._total} run{'s' * (self._total != 1)}{done}: {dataset}, preset {plan.preset}, on {plan.device}"
         )
         self.bars.remove_task(self._matrix)  # the new one's clock starts now
         self._matrix = self.bars.add_task(
-            "all runs", total=self._total, completed=self._count, before=self._count, note="starting", unit="runs"
+            "all runs",
+            total=self._total,
+            completed=self._earlier,
+            before=self._earlier,
+            note="starting",
+            unit="runs",
         )
 
     def _name_runs(self, specs: tuple[RunSpec, ...]) -> None:
@@ -87,7 +97,14 @@ class Watch:
             self._lanes_names[spec.run_id] = head
 
     def __call__(self, news: News) -> None:
-        """Hear what happened."""
+        """Hear what happened. Nobody may read it any more: that matters only while nobody asked for the end."""
+        try:
+            self._hear(news)
+        except OSError:
+            if not interruption.asked():  # Ctrl-C ends `| tee`, too: the way to the checkpoint goes on
+                raise
+
+    def _hear(self, news: News) -> None:
         if news.kind == "notice":
             self.notice(news.text)
         elif news.kind == "evaluation":
@@ -107,6 +124,8 @@ class Watch:
 
     def _training(self, news: News) -> None:
         first = news.run_ids[0]
+        if news.kind == "group":
+            self._over.difference_update(news.run_ids)
         if first not in self._tasks:
             self._tasks[first] = self.bars.add_task(
                 self._name(news.run_ids), total=news.total, note="", unit="steps"
@@ -119,7 +138,10 @@ class Watch:
     def _count_up(self) -> None:
         """Count runs in work by their trained part, but never up to the next whole run."""
         parts = 0.999 * sum(min(1.0, done / max(1, total)) for done, total in self._steps.values())
-        self.bars.update(self._matrix, completed=self._count + parts, note="")
+        self.bars.update(self._matrix, completed=self._count() + parts, note="")
+
+    def _count(self) -> int:
+        return self._earlier + len(self._over)
 
     def _epoch(self, news: News) -> None:
         epoch, run_id = news.epoch, news.run_ids[0]
@@ -167,7 +189,6 @@ class Watch:
             print_json({"event": "finished", "earlier": True, **record.model_dump(), "scores": values})
 
     def _finished(self, record: RunRecord, scores: tuple[Score, ...]) -> None:
-        self._count += 1
         self._steps.pop(record.run_id, None)
         self._over.add(record.run_id)
         self._count_up()
@@ -183,10 +204,10 @@ class Watch:
     def _outcome(self, record: RunRecord, scores: tuple[Score, ...]) -> Text:
         style = {"done": "green", "diverged": "yellow", "failed": "red"}[record.status]
         width = len(str(self._total))
-        line = Text(f"{self._count:>{width}}/{self._total} ").append(record.status, style=style)
+        line = Text(f"{self._count():>{width}}/{self._total} ").append(record.status, style=style)
         line.append(f"  {self._name((record.run_id,))}  ")
         if record.status != "done":
-            return line.append(record.reason)
+            return line.append(one_line(record.reason))
         if scores:
             line.append(f"{scores[0].title} {_score_text(scores[0].value):>6}  ")
         line.append(f"in {_time_text(record.train_seconds)}", style="dim")

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gan_bench.errors import InputError
+from gan_bench.parsing import parse_path
 from gan_bench.registry import Registry
 
 Notify: TypeAlias = Callable[[str], None]
@@ -79,9 +80,12 @@ datasets: Registry[Dataset] = Registry("data set", "gan_bench.data", "gan_bench.
 
 
 def default_root() -> Path:
-    """Return the folder that data sets lie in: GAN_BENCH_DATA, else a folder in the user's cache."""
+    """Return the folder that data sets lie in: GAN_BENCH_DATA, else a folder in the user's cache.
+
+    Raises InputError where GAN_BENCH_DATA begins with the home of nobody.
+    """
     named = os.environ.get("GAN_BENCH_DATA")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("gan_bench") / "data"
+    return parse_path(named, "GAN_BENCH_DATA") if named else platformdirs.user_cache_path("gan_bench") / "data"
 
 
 def choose(name: str, root: Path, *, offline: bool, notify: Notify) -> str:

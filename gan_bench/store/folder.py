@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from gan_bench.errors import RunError
+from gan_bench.errors import RunError, printable
 from gan_bench.record import SCHEMA_VERSION, EpochRecord, RunRecord, Score, StoredRun
 from gan_bench.registry import check_name
 from gan_bench.spec import Frozen, RunSpec
@@ -113,7 +113,7 @@ class RunFolder:
             )
         record = self._model(RunRecord, values, RECORD)
         if record.run_id != self.run_id:
-            raise RunError(f"{self.path / RECORD}: is the record of {record.run_id}")
+            raise RunError(f"{self.path / RECORD}: is the record of {printable(record.run_id)}")
         return record
 
     def epochs(self) -> list[EpochRecord]:
@@ -193,4 +193,4 @@ def _fault(error: ValidationError | csv.Error) -> str:
     if isinstance(error, csv.Error):
         return str(error)
     first = error.errors(include_url=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc']) or 'value'}: {first['msg'].lower()}"
+    return printable(f"{'.'.join(str(part) for part in first['loc']) or 'value'}: {first['msg'].lower()}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import socket
 from pathlib import Path
 
@@ -23,7 +25,11 @@ def host_id() -> str:
 
 
 def process_started(pid: int) -> str | None:
-    """Return when a process of this machine began, in words of the system's own; None if it isn't alive."""
+    """Return when a process of this machine began, in words of the system's own; None if it isn't alive.
+
+    Raises PermissionError for one that lives and can't be looked at: some systems hide other users' processes
+    (Linux where /proc is mounted with hidepid).
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] in "ZX" else fields[19]  # ticks since boot: no clock can change them
@@ -33,4 +39,6 @@ def process_started(pid: int) -> str | None:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.0f}"
     except psutil.Error:
+        with contextlib.suppress(ProcessLookupError, OverflowError):
+            os.kill(pid, 0)  # sends nothing, and is refused where somebody else's process is hidden, but there
         return None

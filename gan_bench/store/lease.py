@@ -112,8 +112,9 @@ def is_held(folder: Path) -> bool:
     current = read(folder)
     if current is None or current.holder is None:
         return False
-    if _is_here(current.holder):
-        return _lives(current.holder)
+    lives = _lives(current.holder)
+    if lives is not None:
+        return lives
     return time.time() - current.beat / 1e9 < SHOWN_SECONDS
 
 
@@ -123,7 +124,7 @@ def is_provably_dead(lease: Lease) -> bool:
     if holder is None or not _is_here(holder):
         return False
     mine = holder.pid == os.getpid() and all(holder.token != token for _, token in _held.values())
-    return mine or not _lives(holder)
+    return mine or _lives(holder) is False
 
 
 def read(folder: Path) -> Lease | None:
@@ -197,8 +198,12 @@ def _is_here(holder: Holder) -> bool:
     return holder.host == host_id()
 
 
-def _lives(holder: Holder) -> bool:
-    return process_started(holder.pid) == holder.started
+def _lives(holder: Holder) -> bool | None:
+    """Say whether the holder is alive; None where only its heartbeat can tell: elsewhere, or hidden from us."""
+    try:
+        return process_started(holder.pid) == holder.started if _is_here(holder) else None
+    except PermissionError:
+        return None
 
 
 def _taken(folder: Path) -> RunTakenError:

@@ -189,6 +189,20 @@ def test_other_commands_refuse(typed: Typed, place: Path, words: tuple[str, ...]
     refused(typed, place, words, says)
 
 
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("GAN_BENCH_DATA", ("--models", "vanilla")),
+        ("GAN_BENCH_INCEPTION_WEIGHTS", ("--models", "vanilla", "--extractors", "inception")),
+    ],
+)
+def test_a_variable_that_names_nobody_s_home_is_refused(
+    typed: Typed, place: Path, monkeypatch: pytest.MonkeyPatch, variable: str, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(variable, "~nobody-of-that-name/x")
+    refused(typed, place, (*RUN, *words), (f"{variable} '~nobody-of-that-name/x'", "type the whole path"))
+
+
 @pytest.mark.parametrize("damage", ["other bytes", "cut off"])
 def test_damaged_archives_are_named(typed: Typed, tmp_path: Path, damage: str) -> None:
     raw = tmp_path / "MNIST" / "raw"
@@ -204,6 +218,10 @@ def test_a_run_that_could_be_several_is_asked_for_again(typed: Typed, first: tup
     _, out = first
     refused(typed, out, ("sample", "vanilla", "--dir", str(out)), ("any of 2", "type more"))
     refused(typed, out, ("sample", "vanila-bce", "--dir", str(out)), ("vanila-bce", "gan-bench status"))
+
+
+def test_what_a_text_would_tell_the_terminal_to_do_is_not_told(typed: Typed, place: Path) -> None:
+    refused(typed, place, ("status", "no\x1b]0;x\x07"), ("results folder no ]0;x : no results there",))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -237,7 +255,7 @@ def _shell(words: list[str], stdout: int | object, **environment: str) -> subpro
         [sys.executable, "-m", "gan_bench", *words],
         stdout=stdout,  # type: ignore[call-overload]
         stderr=subprocess.PIPE,
-        env={**os.environ, **environment},
+        env={**{key: os.environ[key] for key in os.environ if key != "PYTHONUNBUFFERED"}, **environment},
         text=True,
         timeout=60,
         check=False,

@@ -27,6 +27,15 @@ class Plugged(BCE):
     title = "plugged in"
 """
 
+MODEL_PLUGIN = """
+from gan_bench.models.model import models
+from gan_bench.models.vanilla import Vanilla
+
+@models.register("cli-plugged")
+class Plugged(Vanilla):
+    title = "plugged in"
+"""
+
 
 def _times(out: Path) -> dict[Path, int]:
     return {file: file.stat().st_mtime_ns for file in (out / "runs").rglob("*")}
@@ -227,6 +236,26 @@ def test_show(typed: Typed, model: str) -> None:
     *layers, about = json_lines(typed("show", model, "--json").stdout)
     assert all({"layer", "output", "parameters"} <= layer.keys() for layer in layers)
     assert any("GFLOP" in str(value) for value in about.values())
+
+
+def test_a_plugin_s_model_can_be_shown_and_sampled(
+    typed: Typed, tmp_path: Path, borrowed_registries: None
+) -> None:
+    plugins = [tmp_path / f"plugin{number}.py" for number in range(3)]  # a file is run once in a process
+    for plugin in plugins:
+        plugin.write_text(MODEL_PLUGIN)
+    out = tmp_path / "out"
+    commands = [
+        (*SMALL, "--models", "cli-plugged", "--out", out),
+        ("show", "cli-plugged"),
+        ("sample", "cli-plugged", "--dir", out, "--out", tmp_path / "grid.png"),
+    ]
+    for command, plugin in zip(commands, plugins, strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(models, "_things", dict(models._things))  # as in a process of its own
+            result = typed(*command, "--plugin", plugin)
+            assert result.exit_code == 0, result.output
+    assert (tmp_path / "grid.png").is_file()
 
 
 def test_doctor_names_what_is_wrong(typed: Typed, tmp_path: Path) -> None:

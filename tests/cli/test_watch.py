@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import signal
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from cli_words import json_lines
 from rich.console import Console
 
+from gan_bench import interruption
 from gan_bench.cli import profile as printing
 from gan_bench.cli import watch as module
 from gan_bench.cli.bars import bars
@@ -150,6 +153,48 @@ def test_lanes_count_towards_all_runs() -> None:
     watch(ended(SPECS[0], status="diverged"))
     watch(Progress(kind="step", run_ids=tuple(spec.run_id for spec in SPECS[:2]), done=700, total=1000))
     assert watch.bars.tasks[0].completed == pytest.approx(1.7, abs=0.01)
+
+
+def test_a_run_that_is_tried_again_is_counted_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with Watch(as_json=False) as watch:
+        watch.expect(plan())
+        for status in ("failed", "failed", "done"):
+            watch(begun(SPECS[0]))
+            assert watch.bars.tasks[0].completed == 0
+            watch(ended(SPECS[0], status=status))
+            assert watch.bars.tasks[0].completed == 1
+        watch(ended(SPECS[1]))
+    assert [line.split()[:2] for line in lines(capsys)[1:]] == [
+        ["1/3", "failed"], ["1/3", "failed"], ["1/3", "done"], ["2/3", "done"]
+    ]  # fmt: skip
+
+
+def test_what_comes_from_elsewhere_is_one_line_and_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with Watch(as_json=False) as watch:
+        watch.notice("odd \x1b]0;x\x07text")
+        watch.expect(plan())
+        watch(ended(SPECS[0], status="failed", reason="CUDA error\nand \x1b[2Jso on (a.py:1)"))
+    said = lines(capsys)
+    assert said[0] == "note: odd  ]0;x text"
+    assert said[2].endswith("seed  0  CUDA error and  [2Jso on (a.py:1)")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_whom_nobody_reads_any_more_goes_on_to_its_checkpoint_once_asked_to_stop(
+    monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    """Ctrl-C reaches all of `gan-bench run 2>&1 | tee log`, and tee may be the first to leave."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stream, Watch(as_json) as watch, interruption.by_signals():  # noqa: PTH123
+        watch.expect(plan())
+        monkeypatch.setattr(module.sys, "stdout" if as_json else "stderr", stream)
+        with pytest.raises(BrokenPipeError):
+            watch(epoch(SPECS[0], 1))
+        os.kill(os.getpid(), signal.SIGINT)
+        watch(epoch(SPECS[1], 1))
+        monkeypatch.undo()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # what is left in the buffer is flushed by `with`
 
 
 def profiled(device: str = "cpu") -> Progress:

@@ -7,6 +7,8 @@ import functools
 import gzip
 import hashlib
 import http.server
+import os
+import stat
 import struct
 import threading
 import time
@@ -137,6 +139,19 @@ def test_what_is_missing_is_downloaded_and_announced(root: Path, address: str) -
     assert any(address in line for line in said)
     assert (folder / FILES[0]).stat().st_mtime_ns == kept, "what was there is not fetched again"
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+
+
+def test_what_is_downloaded_is_as_open_as_any_new_file(root: Path, address: str) -> None:
+    """A data root may be shared: the next user reads what the first one fetched."""
+    source, path = Tiny(), root / "Tiny" / "raw" / FILES[3]
+    source.addresses = [address]
+    path.unlink()
+    before = os.umask(0o027)
+    try:
+        source.load(root, offline=False, notify=print)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_a_wrong_download_leaves_nothing(tmp_path: Path, address: str) -> None:

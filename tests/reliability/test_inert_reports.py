@@ -253,6 +253,26 @@ def test_the_terminal_gets_no_commands(report: Path) -> None:
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\x9b]", said.output), arguments
 
 
+@pytest.mark.parametrize("payload", ["\x1b]0;x\x07", "\x9b2J"])
+@pytest.mark.parametrize("place", ["key", "run_id"])
+def test_the_terminal_gets_no_commands_from_a_damaged_record(
+    tmp_path: Path, kept: Path, payload: str, place: str
+) -> None:
+    """What can't be read is told with the words that it holds."""
+    whole = kept_results.run_folder(kept, kept_results.DONE)
+    folder = tmp_path / "runs" / whole.name
+    shutil.copytree(whole, folder)
+    record = json.loads((folder / "record.json").read_text())
+    (folder / "record.json").write_text(
+        json.dumps(record | ({payload: 1} if place == "key" else {place: payload}))
+    )
+    commands = ("report", tmp_path), ("status", tmp_path), ("compare", "a", "b", tmp_path)
+    for words in (*commands, ("sample", whole.name, "--dir", tmp_path)):
+        said = CliRunner().invoke(main, [str(word) for word in words])
+        assert "record.json: " in said.stderr, words
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\x9b]", said.output), words
+
+
 @pytest.mark.parametrize("payload", FORMULAS)
 def test_no_heading_is_a_formula(payload: str) -> None:
     """A plugin's metric names its own column."""

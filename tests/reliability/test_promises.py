@@ -47,6 +47,7 @@ PROMISES = {
         "reliability/test_signals.py::test_a_second_interrupt_ends_at_once",
         "reliability/test_signals.py::test_no_worker_outlives_a_command_that_is_killed",
         "reliability/test_signals.py::test_a_signal_that_reaches_a_worker_first_is_no_failure",
+        "reliability/test_gone_readers.py::test_an_interrupt_that_nobody_can_be_told_of_leaves_a_checkpoint",
     ],
     "refused writes": [
         "reliability/test_failures.py::test_a_disk_that_refuses_is_one_clear_line_and_harms_nothing",

@@ -19,6 +19,8 @@ from gan_bench.spec import RunSpec
 from gan_bench.store import lease
 from gan_bench.store.store import Store
 
+HIDDEN = 2**22 + 1
+"""No process has this number: Linux counts to 2**22."""
 STORE = Path(lease.__file__).parent
 HOLDER = """
 import sys
@@ -91,6 +93,37 @@ def test_a_holder_on_another_host_is_taken_over_once_its_heart_was_watched_long_
 def test_a_process_number_used_again_is_another_process(tmp_path: Path) -> None:
     leased_elsewhere(tmp_path, host=lease.host_id())  # this process's number, but begun at another time
     assert not lease.is_held(tmp_path)
+    lease.take(tmp_path)
+    lease.give_back(tmp_path)
+
+
+def test_a_holder_that_the_system_hides_is_taken_over_by_its_heartbeat_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under hidepid another user's process is in no listing, and a signal to it is refused."""
+    now, refusal = 1000.0, PermissionError(errno.EPERM, "Operation not permitted")
+
+    def kill(pid: int, number: int) -> None:
+        assert (pid, number) == (HIDDEN, 0)
+        raise refusal
+
+    monkeypatch.setattr(lease.time, "monotonic", lambda: now)
+    monkeypatch.setattr(os, "kill", kill)
+    values = {"host": lease.host_id(), "pid": HIDDEN, "started": "1", "token": "theirs"}
+    path = tmp_path / ".lease.1"
+    path.write_text(json.dumps(values))
+    assert lease.is_held(tmp_path)
+    with pytest.raises(RunTakenError):
+        lease.take(tmp_path)
+    os.utime(path, (0, 0))
+    assert not lease.is_held(tmp_path), "to the eye, what has not beaten for long is dead"
+    with pytest.raises(RunTakenError):
+        lease.take(tmp_path)
+    now += lease.STALE_SECONDS
+    lease.take(tmp_path)
+    lease.give_back(tmp_path)
+    refusal = ProcessLookupError(errno.ESRCH, "No such process")  # type: ignore[assignment]
+    path.write_text(json.dumps(values))
     lease.take(tmp_path)
     lease.give_back(tmp_path)
 

@@ -19,6 +19,7 @@ from gan_bench.data.download import fetch
 from gan_bench.errors import InputError
 from gan_bench.metrics.extractors.extractor import Context, Extractor, ExtractorSource, extractors, weights_sha256
 from gan_bench.metrics.fidelity import INCEPTION_URL, inception_network
+from gan_bench.parsing import parse_path
 
 VARIABLE = "GAN_BENCH_INCEPTION_WEIGHTS"
 FILE = INCEPTION_URL.rsplit("/", 1)[-1]
@@ -93,9 +94,9 @@ class Inception(ExtractorSource):
 
 
 def weights_path() -> Path:
-    """Return the file that the weights are looked for at."""
+    """Return the file that the weights are looked for at; raise InputError if that is in the home of nobody."""
     named = os.environ.get(VARIABLE)
-    return Path(named).expanduser() if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    return parse_path(named, VARIABLE) if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
