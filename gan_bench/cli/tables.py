@@ -131,5 +131,5 @@ def print_runs(runs: Sequence[StoredRun], page: Path) -> None:
     print_rows(run_rows(runs), as_json=False, optional=LESS_NEEDED)
     data, screen = report_data(runs), console()
     for line in filter(None, [warning(data), *(conclusions(data, data.protocols[0]) if data.protocols else [])]):
-        screen.print(line, soft_wrap=not screen.is_terminal)
+        screen.print(line, markup=False, soft_wrap=not screen.is_terminal)  # names and titles are anybody's
     click.echo(f"\nReport: {page}")
