@@ -197,7 +197,9 @@ def main() -> None:
     show(row)
     timing.keep(given.out, device, [row])
     for what, found in row["disagreement"].items():
-        wrong = {name: value for name, value in found.items() if not value <= ALLOWED[name]}
+        # on a GPU the two sides' batches may be computed by different kernels, rounded differently
+        slack = 10 if device.type == "cuda" else 1
+        wrong = {name: value for name, value in found.items() if not value <= slack * ALLOWED[name]}
         assert not wrong or "plain" in what, f"gan_bench and torch-fidelity disagree on {what}: {wrong}"
 
 

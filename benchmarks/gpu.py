@@ -31,11 +31,10 @@ ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(filter(None, PATHS)),
     "PYTHONUNBUFFERED": "1",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # asked for by deterministic products, before the GPU is first used
 }
 MATRIX = "--models vanilla,dcgan --seeds 0-2 --lrs 1e-4,2e-4 --epochs 25 --dataset mnist --offline"
 PROFILE = "--models dcgan64 --precision bf16 --steps 500 --metrics fid --profile --dataset mnist --offline"
-LIMITS = {"checks": 180.0, "matrix": 200.0, "step, bf16, fused": 240.0}
+LIMITS = {"checks": 270.0, "matrix": 200.0, "step, bf16, fused": 240.0}
 OTHERWISE = 150.0
 """Seconds that a part may take, so that one that hangs costs the others nothing."""
 TAIL_CHARACTERS = 6000

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -38,12 +38,19 @@ def single(spec: RunSpec, images: Tensor, device: torch.device, threads: int) ->
     return together([spec], images, device)
 
 
+def alone(build: Callable[[], Stepper]) -> timing.Elsewhere:
+    """Return a contestant that has warmed up already: what it tries meanwhile, no other one disturbs."""
+    contestant = timing.Elsewhere(build)
+    contestant(1)
+    return contestant
+
+
 class SideBySide:
     """As many single runs as there are processes, each training at the same time as the others."""
 
     def __init__(self, specs: Sequence[RunSpec], images: Tensor, device: torch.device) -> None:
         threads = max(1, torch.get_num_threads() // len(specs))
-        self._runs = [timing.Elsewhere(functools.partial(single, spec, images, device, threads)) for spec in specs]
+        self._runs = [alone(functools.partial(single, spec, images, device, threads)) for spec in specs]
         self._threads = ThreadPoolExecutor(len(specs))
 
     def __call__(self, count: int) -> None:
@@ -61,8 +68,7 @@ def measure(
     """Return a row: seconds a step of one run, for every count of lanes and for processes side by side."""
     processes = min(MOST_PROCESSES, os.cpu_count() or 1)
     contestants: dict[str, Any] = {
-        str(lanes): timing.Elsewhere(functools.partial(together, specs[:lanes], images, device))
-        for lanes in counts
+        str(lanes): alone(functools.partial(together, specs[:lanes], images, device)) for lanes in counts
     }
     beside = f"{processes} processes"
     contestants[beside] = SideBySide(specs[:processes], images, device)

@@ -20,6 +20,9 @@ import torch
 from gan_bench._version import __version__
 from gan_bench.errors import InputError
 
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+"""What products in a fixed order need (`be_deterministic`); CUDA asks only once, before the first of any kind."""
+
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "pandas", "safetensors")
 
 
@@ -109,7 +112,6 @@ def be_deterministic() -> None:
 
     Operations that have no such order raise RuntimeError.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True)
 

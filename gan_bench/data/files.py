@@ -14,12 +14,12 @@ from typing import BinaryIO
 def written_atomically(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that takes `path`'s place once the block ends well; nothing is left of it otherwise.
 
-    Its mode is what the umask leaves of 0666, as that of any new file: a data root may be shared. What is private
-    lies in a `private_folder`.
+    It is as open as its folder is, less the umask: a data root may be shared, a `private_folder` is not.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    mode = path.parent.stat().st_mode & 0o666
     try:
-        with beside.open("xb") as file:
+        with open(beside, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -16,6 +16,10 @@ OTHERWISE = 1e-3
 """Relative difference of losses between two ways of a step: sums may run in another order, rounded each time."""
 
 
+_failed: list[torch.cuda.CUDAGraph] = []
+"""Graphs whose capture failed, kept: the allocator may go on asking them what belongs to their capture."""
+
+
 class Graph:
     """One step captured as a CUDA graph: hundreds of kernels launched as one.
 
@@ -35,6 +39,7 @@ class Graph:
                 advance()
         except BaseException:
             # a capture that was cut off leaves the thread on its stream, and generators that can't draw any more
+            _failed.append(self._graph)
             torch.cuda.set_stream(stream)
             for each in (*generators, torch.cuda.default_generators[stream.device_index]):
                 fresh = torch.Generator(stream.device)

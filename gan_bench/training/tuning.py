@@ -99,7 +99,8 @@ def compile_if_faster(trainer: Trainer, notify: Callable[[str], None]) -> None:
     except Exception as error:  # a compiler may be missing, or fail in ways of its own
         notify(f"layers are not fused: torch.compile failed ({_first_line(error)})")
     trainer.compile(False)
-    trainer.graph = plain
+    if plain is not None:  # a capture that failed has parted the earlier graph from its generators
+        capture(trainer, notify)
 
 
 def _first_line(error: Exception) -> str:

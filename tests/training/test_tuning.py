@@ -133,6 +133,20 @@ def test_fused_layers_are_taken_only_if_they_are_right_and_faster(monkeypatch, c
     assert len(trainer.train_epoch()) == 1
 
 
+@pytest.mark.parametrize("compiler", [same, wrong])
+def test_layers_that_are_not_fused_are_captured_anew(monkeypatch, compiler):
+    """The capture of the fused step may have failed, and parted the earlier graph from its generators."""
+    trainer, times = Trainer([small_spec("vanilla")], random_images(28), CPU), iter((1.0, 2.0))
+    monkeypatch.setattr("gan_bench.training.tuning.Graph", FakeGraph)
+    monkeypatch.setattr(torch, "compile", compiler)
+    monkeypatch.setattr(tuning, "seconds_per_step", lambda *args: next(times))
+    tuning.capture(trainer, print)
+    before = trainer.graph
+    tuning.compile_if_faster(trainer, lambda text: None)
+    assert isinstance(trainer.graph, FakeGraph)
+    assert trainer.graph is not before
+
+
 def broken(*args):
     raise OSError("no compiler here")
 
