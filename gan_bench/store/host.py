@@ -39,6 +39,7 @@ def process_started(pid: int) -> str | None:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.0f}"
     except psutil.Error:
-        with contextlib.suppress(ProcessLookupError, OverflowError):
-            os.kill(pid, 0)  # sends nothing, and is refused where somebody else's process is hidden, but there
+        if os.name == "posix":  # elsewhere 0 is a signal
+            with contextlib.suppress(ProcessLookupError, OverflowError):
+                os.kill(pid, 0)  # sends nothing, and is refused where somebody else's process is hidden, but there
         return None
