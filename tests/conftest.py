@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from whole_runs import Trial
 
 import gan_bench as gb
 from gan_bench.losses.loss import losses
 from gan_bench.models.model import models
+
+hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True)
+"""In CI a property is tried on the same examples each time: a rare one must not refuse somebody's change."""
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,6 @@ def leaderboard_view(data: ReportData, protocol_id: str) -> View:
         f"{title}, mean": means,
         "95% interval": _spans(spans, list(board["mean"])),
         "std": aligned(list(board["std"]), list(board["mean"])),
-        "IQM": aligned(list(board["iqm"])),
         "median of all": aligned(list(board["median_of_all"])),
         "n": [str(count) for count in board["n"]],
         "against the best": [_versus(row) for _, row in board.iterrows()],

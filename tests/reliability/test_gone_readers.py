@@ -24,8 +24,7 @@ def read(mine: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("reader", ["pipe", "terminal"])
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(("reader", "jobs"), [("pipe", "1"), ("terminal", "2")])
 def test_an_interrupt_that_nobody_can_be_told_of_leaves_a_checkpoint(
     tmp_path: Path, cache: Path, reader: str, jobs: str
 ) -> None:
