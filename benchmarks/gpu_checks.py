@@ -104,6 +104,27 @@ def a_graph_is_an_eager_run(name: str, device: torch.device) -> None:
         assert (states[0][stream] == states[1][stream]).all(), f"{stream} ended in another state"
 
 
+def a_failed_capture_leaves_no_trace(name: str, device: torch.device) -> None:
+    """After a step that waits for the device was refused as a graph, a run goes on as one that was left alone."""
+    spec = small_spec(name)
+    images = random_images(spec.image_size).to(device)
+    alone, tried = Trainer([spec], images, device, F64), Trainer([spec], images, device, F64)
+    notices: list[str] = []
+    advance = tried.advance
+
+    def waiting() -> None:
+        advance()
+        tried.is_finite(0)
+
+    tried.advance = waiting  # type: ignore[method-assign]
+    tuning.capture(tried, notices.append)
+    tried.advance = advance  # type: ignore[method-assign]
+    assert device.type != "cuda" or (tried.graph is None and notices), "a step that waits was captured"
+    tried.graph = None
+    tuning.warm_up(tried, refuse)
+    same(weights(finished(alone)), weights(finished(tried)), 1e-9)
+
+
 def captured_lanes_are_eager_ones(name: str, device: torch.device) -> None:
     """An epoch of three captured lanes, in fp32 and bf16, has the losses of the eager one."""
     for precision, tolerance in (("fp32", 1e-2), ("bf16", 5e-2)):
@@ -178,6 +199,7 @@ CHECKS: tuple[Callable[[str, torch.device], None], ...] = (
     equals_the_textbook,
     lanes_equal_single_runs,
     a_graph_is_an_eager_run,
+    a_failed_capture_leaves_no_trace,
     captured_lanes_are_eager_ones,
     goes_on_from_a_checkpoint,
     deterministic_runs_are_equal,

@@ -29,8 +29,9 @@ class Graph:
 
     def __init__(self, advance: Advance, generators: Sequence[torch.Generator], device: torch.device) -> None:
         self._graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            self._graph.register_generator_state(generator)
+        if torch.torch_version.__version__ < (2, 14):  # from there on, a graph finds them, and says so at each call
+            for generator in generators:
+                self._graph.register_generator_state(generator)
         torch.cuda.synchronize(device)
         gc.collect()
         stream = torch.cuda.current_stream(device)
