@@ -114,6 +114,8 @@ def be_deterministic() -> None:
     """
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True)
+    # on top of that, PyTorch would fill every tensor that it allocates; nothing is read here before it is written
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def is_deterministic() -> bool:

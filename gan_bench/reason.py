@@ -11,6 +11,8 @@ from gan_bench.errors import InputError
 TAIL_CHARACTERS = 2000
 LACK_OF_MEMORY = ("out of memory", "can't allocate memory", "MemoryError", "ALLOC_FAILED")
 """Words of the system, of torch on a GPU and on a CPU, of Python and NumPy, and of CUDA's libraries."""
+ADVICE_ON_MEMORY = " If reserved but unallocated memory is large"
+"""What torch goes on with, at length, after it has said how much it asked for and how much there was."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -19,7 +21,7 @@ def reason_of(error: BaseException) -> str:
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    first_line = str(error).strip().partition("\n")[0]
+    first_line = str(error).strip().partition("\n")[0].partition(ADVICE_ON_MEMORY)[0]
     return f"{type(error).__name__}{': ' if first_line else ''}{first_line}{place}"
 
 

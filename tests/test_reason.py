@@ -25,6 +25,12 @@ def test_an_exception_without_words_has_its_name() -> None:
     assert reason_of(KeyError()) == "KeyError"
 
 
+def test_torchs_advice_on_memory_is_left_out() -> None:
+    told = "CUDA out of memory. Tried to allocate 2.00 MiB. GPU 0 has a total capacity of 1.00 MiB"
+    advice = ". If reserved but unallocated memory is large try setting PYTORCH_ALLOC_CONF=..."
+    assert reason_of(torch.OutOfMemoryError(told + advice)) == f"OutOfMemoryError: {told}."
+
+
 def test_wrong_input_says_what_it_says() -> None:
     assert reason_of(raised(InputError("--epochs 0: type 1 or more"))) == "--epochs 0: type 1 or more"
 

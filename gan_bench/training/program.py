@@ -17,7 +17,7 @@ OTHERWISE = 1e-3
 
 
 _failed: list[torch.cuda.CUDAGraph] = []
-"""Graphs whose capture failed, kept: the allocator may go on asking them what belongs to their capture."""
+"""Graphs whose capture failed and could not be ended, kept: the allocator may go on asking them what is theirs."""
 
 
 class Graph:
@@ -29,24 +29,34 @@ class Graph:
 
     def __init__(self, advance: Advance, generators: Sequence[torch.Generator], device: torch.device) -> None:
         self._graph = torch.cuda.CUDAGraph()
-        if torch.torch_version.__version__ < (2, 14):  # from there on, a graph finds them, and says so at each call
+        if torch.torch_version.__version__ < "2.14":  # compared as versions; later ones find them, and complain
             for generator in generators:
                 self._graph.register_generator_state(generator)
         torch.cuda.synchronize(device)
         gc.collect()
-        stream = torch.cuda.current_stream(device)
+        stream, pool = torch.cuda.current_stream(device), torch.cuda.graph_pool_handle()
         try:
-            with torch.cuda.device(device), torch.cuda.graph(self._graph):
+            with torch.cuda.device(device), torch.cuda.graph(self._graph, pool=pool):
                 advance()
         except BaseException:
             # a capture that was cut off leaves the thread on its stream, and generators that can't draw any more
-            _failed.append(self._graph)
+            self._give_back(stream.device_index, pool)
             torch.cuda.set_stream(stream)
             for each in (*generators, torch.cuda.default_generators[stream.device_index]):
                 fresh = torch.Generator(stream.device)
                 fresh.set_state(each.get_state())
                 each.graphsafe_set_state(fresh)
             raise
+
+    def _give_back(self, device: int, pool: tuple[int, int]) -> None:
+        """End a failed capture's hold on memory, for versions of PyTorch that don't (2.11; 2.15 does)."""
+        try:
+            torch._C._cuda_endAllocateToPool(device, pool)
+            torch._C._cuda_releasePool(device, pool)
+        except RuntimeError:  # it has ended
+            pass
+        except AttributeError:
+            _failed.append(self._graph)
 
     def __call__(self) -> None:
         """Make one step."""
