@@ -83,7 +83,10 @@ def make(name: str, command: list[str], out: Path, seconds: float) -> dict[str, 
             with contextlib.suppress(ProcessLookupError):  # whatever it started goes with it
                 os.killpg(own.pid, signal.SIGKILL)
     part |= {"seconds": time.monotonic() - start, "said": log.read_text(errors="replace")[-TAIL_CHARACTERS:]}
-    return part | (json.loads(kept.read_text()) if kept.is_file() else {})
+    try:
+        return part | json.loads(kept.read_text())
+    except (OSError, ValueError):  # it keeps none, or was ended in the middle of writing it
+        return part
 
 
 def make_all(given: argparse.Namespace) -> dict[str, Any]:
@@ -169,6 +172,7 @@ def main() -> None:
     parser.add_argument("--parts", type=lambda text: text.split(","), help="only these: checks,matrix,lanes ...")
     parser.add_argument("--seconds", type=float, default=570, help="that all parts together may take")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the part that runs is ended, too
     unknown = set(given.parts or ()) - set(parts(argparse.Namespace(**{**vars(given), "parts": None})))
     if unknown:
         parser.error(f"--parts: no part is called {' or '.join(sorted(unknown))}")

@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise InputError(f"--device {name!r}: no such device; type auto, cpu, cuda, cuda:1 or mps") from None
-    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    count = torch.cuda.device_count()
     there = {
         "cpu": device.index in (None, 0),
         "cuda": count > (device.index or 0),
@@ -121,6 +122,19 @@ def be_deterministic() -> None:
 def is_deterministic() -> bool:
     """Return whether `be_deterministic` was called."""
     return torch.are_deterministic_algorithms_enabled()
+
+
+@contextlib.contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Compute in true fp32 within the block, however training is set up: no tf32, no autocast."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def keep_freed_memory() -> None:

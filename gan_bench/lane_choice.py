@@ -39,6 +39,7 @@ def choose_lanes(
             why = "they are too short for a trial of more"
             if _guessed_seconds(members, place.device) >= SHORTEST_SECONDS:
                 lanes[key], why = _measured(members[:most], place, jobs, notify)
+                _release(place.device)
         if len(members) > 1 and most > 1:
             notify(f"{members[0].label}: {describe(lanes[key], why)}")
     return lanes
@@ -61,6 +62,15 @@ def _measured(
         return 1, f"a trial failed: {(str(error).splitlines() or [type(error).__name__])[0]}"
     times = ", ".join(f"{each.seconds_per_lane * 1e3:.3g} ms with {each.lanes}" for each in trials)
     return choose(trials), f"a step of one of them takes {times}"
+
+
+def _release(device: str) -> None:
+    """Give back what the trials have left on the device: workers will need it."""
+    import torch
+
+    from gan_bench import environment
+
+    environment.release_memory(torch.device(device))
 
 
 def describe(lanes: int, why: str) -> str:

@@ -31,6 +31,12 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
         environment.find_device("cuda:2")
 
 
+@pytest.mark.usefixtures("two_gpus")
+def test_gpus_are_counted_whatever_was_asked_for() -> None:
+    with pytest.raises(InputError, match=r"--device meta: it is not there \(this machine has 2 CUDA devices\)"):
+        environment.find_device("meta")
+
+
 def test_without_a_gpu_auto_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert environment.find_device("auto") == CPU
@@ -54,3 +60,18 @@ def test_a_peak_counts_what_was_used_since_its_reset() -> None:
 
 def test_freed_memory_is_free() -> None:
     assert 2**24 < environment.free_memory(CPU) < 2**50
+
+
+def test_full_precision_is_undone() -> None:
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    try:
+        matmul.allow_tf32 = cudnn.allow_tf32 = True
+        with torch.autocast("cpu", torch.bfloat16), environment.full_precision(CPU):
+            assert not matmul.allow_tf32
+            assert not cudnn.allow_tf32
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+        assert matmul.allow_tf32
+        assert cudnn.allow_tf32
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before

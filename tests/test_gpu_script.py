@@ -58,3 +58,15 @@ def test_a_check_that_fails_fails_the_script(tmp_path):
     assert done.returncode == 1
     rows = json.loads((tmp_path / "out" / "gpu.json").read_text())["parts"]["checks"]["rows"]
     assert {row["check"].split(",")[0] for row in rows if row["outcome"] != "ok"} == {"equals_the_textbook"}
+
+
+def test_a_part_that_is_ended_in_the_middle_of_its_json_costs_no_other(tmp_path):
+    sys.path.insert(0, str(SCRIPT.parent))
+    try:
+        import gpu
+    finally:
+        sys.path.remove(str(SCRIPT.parent))
+    torn = "import sys; open(sys.argv[1], 'w').write('{\"rows\": [')"
+    part = gpu.make("torn", [sys.executable, "-c", torn, str(tmp_path / "0_torn.json")], tmp_path, 60.0)
+    assert part["outcome"] == "ok"
+    assert "rows" not in part

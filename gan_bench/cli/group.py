@@ -100,7 +100,12 @@ def _forget_unread() -> None:
 
 
 def _explain(error: Exception) -> str:
+    from gan_bench.reason import is_lack_of_memory, reason_of
+
     text = str(error)
+    if is_lack_of_memory(f"{type(error).__name__}: {text}"):
+        room = "make room for it, or type another --device, a smaller --batch-size or fewer --eval-samples"
+        return f"{reason_of(error)}: {room}"
     if "torchvision::nms" in text:
         from importlib.metadata import version
 

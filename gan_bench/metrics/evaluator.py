@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gan_bench.data.dataset import ImageData, Notify, resized
+from gan_bench.environment import full_precision
 from gan_bench.errors import InputError
 from gan_bench.metrics.cache import ScoreCache
 from gan_bench.metrics.extractors.extractor import (
@@ -20,7 +21,6 @@ from gan_bench.metrics.extractors.extractor import (
     Extractor,
     ExtractorSource,
     default_cache,
-    full_precision,
 )
 from gan_bench.metrics.extractors.find import default_extractor, find_extractor
 from gan_bench.metrics.fidelity import SEED, VERSION

@@ -14,10 +14,13 @@ NAMES = ("data", "noise", "dropout")
 
 def generator(seed: int, stream: str, device: torch.device) -> torch.Generator:
     """Return a fresh generator for a stream: equal seeds and streams draw equal numbers on one kind of device."""
-    digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
     fresh = torch.Generator(device)
-    fresh.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    fresh.manual_seed(_mixed(f"{seed}/{stream}".encode()))
     return fresh
+
+
+def _mixed(what: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(what).digest()[:8], "little") >> 1
 
 
 class Streams:
@@ -34,9 +37,12 @@ class Streams:
         return {name: each.get_state() for name, each in self._generators.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Continue where `state` was taken."""
+        """Continue where `state` was taken; on another kind of device, with numbers that follow from it."""
         for name, each in self._generators.items():
-            each.set_state(state[name])
+            if state[name].numel() == each.get_state().numel():
+                each.set_state(state[name])
+            else:  # a CPU and a GPU draw by other methods: the run's caveat says that it has changed device
+                each.manual_seed(_mixed(state[name].numpy().tobytes()))
 
 
 def draw_noise(kind: str, shape: tuple[int, ...], source: torch.Generator, dtype: torch.dtype) -> Tensor:

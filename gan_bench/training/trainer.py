@@ -209,7 +209,8 @@ class Trainer:
             return self._step.g.plain(tensors, part.unsqueeze(0)).squeeze(0)
 
         self.g_net.eval()
-        drawn = draw(images, noise.to(self.dtype))
+        with environment.full_precision(self.device):
+            drawn = draw(images, noise.to(self.dtype))
         self.g_net.train()
         return drawn
 

@@ -34,11 +34,11 @@ def warm_up(trainer: Trainer, notify: Callable[[str], None] = lambda text: None,
     if trainer.device.type == "cuda":
         if trainer.lanes > 1 and not environment.is_deterministic():
             choose_ways(trainer)
-        environment.reset_peak_memory(trainer.device)  # what was searched and tried is no part of a training
         capture(trainer, notify)
-        left = trainer.total_steps - trainer.step
-        if fuse and left * seconds_per_step(trainer, WARM_UP_STEPS) > COMPILE_PAYS_SECONDS:
-            compile_if_faster(trainer, notify)
+        if fuse and not environment.is_deterministic():  # what a stopwatch decides is decided otherwise next time
+            left = trainer.total_steps - trainer.step
+            if left * seconds_per_step(trainer, WARM_UP_STEPS) > COMPILE_PAYS_SECONDS:
+                compile_if_faster(trainer, notify)
     return clock.stop()
 
 
@@ -68,6 +68,7 @@ def choose_ways(trainer: Trainer) -> None:
 def capture(trainer: Trainer, notify: Callable[[str], None]) -> None:
     """Run steps as one CUDA graph from now on, if its first ones give what eager steps give."""
     trainer.graph = None
+    environment.reset_peak_memory(trainer.device)  # what was searched and tried is no part of a training
     try:
         eager = trainer.try_out(trainer.advance, WARM_UP_STEPS)[0]  # what is captured must have run before
         graph = Graph(trainer.advance, trainer.generators(), trainer.device)
@@ -84,7 +85,7 @@ def capture(trainer: Trainer, notify: Callable[[str], None]) -> None:
 
 def compile_if_faster(trainer: Trainer, notify: Callable[[str], None]) -> None:
     """Let torch.compile fuse both networks' layers, if steps give the same losses so, and take less time."""
-    plain, seconds = trainer.graph, seconds_per_step(trainer, TRIAL_STEPS)
+    captured, seconds = trainer.graph is not None, seconds_per_step(trainer, TRIAL_STEPS)
     expected = trainer.try_out(trainer.advance, WARM_UP_STEPS)[0]
     try:
         trainer.compile(True)
@@ -92,14 +93,14 @@ def compile_if_faster(trainer: Trainer, notify: Callable[[str], None]) -> None:
         if not agree(expected, fused, trainer.compute_dtype):
             notify("layers are not fused: torch.compile's gave other losses")
         else:
-            if plain is not None:
+            if captured:
                 capture(trainer, lambda why: notify(f"of fused layers, {why}"))
             if seconds_per_step(trainer, TRIAL_STEPS) < seconds:
                 return
     except Exception as error:  # a compiler may be missing, or fail in ways of its own
         notify(f"layers are not fused: torch.compile failed ({_first_line(error)})")
     trainer.compile(False)
-    if plain is not None:  # a capture that failed has parted the earlier graph from its generators
+    if captured:
         capture(trainer, notify)
 
 

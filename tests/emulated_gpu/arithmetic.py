@@ -107,7 +107,8 @@ class Arithmetic(TorchDispatchMode):
             found = [each for each in tree_leaves(computed(source)) if isinstance(each, Tensor)]
             with _disable_current_modes():
                 for index, target in targets:
-                    target.copy_(found[index])
+                    if found[index].numel():  # BatchNorm in evaluation: a CPU keeps no statistics of the batch
+                        target.copy_(found[index])
 
         if capturing:
             self.tape.append(work)

@@ -58,6 +58,36 @@ for number in range(3):
     print(torch.cuda.memory_reserved())
 """
 
+ANOTHER_DEVICE = """
+import torch
+from training_cases import random_images, small_spec
+from gan_bench.training.trainer import Trainer
+
+spec, images = small_spec("dcgan28"), random_images(28)
+for begun, gone_on in (("cuda:0", "cpu"), ("cpu", "cuda:0")):
+    first, second = (Trainer([spec], images.to(name), torch.device(name)) for name in (begun, gone_on))
+    first.train_steps(pause=lambda: first.step >= 5)
+    second.load_state_(0, first.state(0))
+    while not second.finished:
+        second.train_epoch()
+    assert second.step == spec.steps and second.is_finite(0)
+"""
+
+STOPWATCH = """
+import torch
+from training_cases import random_images, small_spec
+from gan_bench import environment
+from gan_bench.training import tuning
+from gan_bench.training.trainer import Trainer
+
+tuning.COMPILE_PAYS_SECONDS = -1.0
+tuning.compile_if_faster = lambda trainer, notify: print("tried", torch.are_deterministic_algorithms_enabled())
+images, device = random_images(28).to("cuda:0"), torch.device("cuda", 0)
+tuning.warm_up(Trainer([small_spec("vanilla")], images, device))
+environment.be_deterministic()
+tuning.warm_up(Trainer([small_spec("vanilla")], images, device))
+"""
+
 FUSED = """
 import torch
 from training_cases import random_images, small_spec
@@ -118,6 +148,14 @@ def test_a_failed_capture_gives_its_memory_back(on_a_gpu, tmp_path):
     assert first == second == third
 
 
+def test_a_run_goes_on_on_another_kind_of_device(on_a_gpu, tmp_path):
+    succeeded(on_a_gpu(program(tmp_path, ANOTHER_DEVICE)))
+
+
+def test_no_stopwatch_decides_what_a_deterministic_run_computes(on_a_gpu, tmp_path):
+    assert succeeded(on_a_gpu(program(tmp_path, STOPWATCH))).split("\n") == ["tried False", ""]
+
+
 @pytest.mark.parametrize(("model", "precision", "lanes"), [("dcgan64", "bf16", 1), ("vanilla", "tf32", 4)])
 def test_steps_of_fused_layers_are_captured(on_a_gpu, tmp_path, model, precision, lanes):
     """What torch.compile makes of the networks, by Triton for an H200, is captured in its turn."""
@@ -146,3 +184,13 @@ def test_lanes_that_do_not_fit_into_the_memory_are_trained_in_fewer(on_a_gpu, tm
     assert [record.status for record in records] == ["done"] * 8
     assert {(record.lanes, record.attempts) for record in records} == {(4, 2)}
     assert "8 failed runs are tried again" in told
+
+
+def test_a_gpu_that_is_full_is_no_defect(on_a_gpu, tmp_path):
+    given = ["--models", "vanilla", "--metrics", "fid", "--eval-samples", "2000", "--out", str(tmp_path / "out")]
+    tried = on_a_gpu(*RUN, *given, mib=30)
+    assert tried.returncode == 1
+    last_line = tried.stderr.strip().splitlines()[-1]
+    assert "CUDA out of memory" in last_line
+    assert "make room for it" in last_line
+    assert "defect" not in tried.stderr

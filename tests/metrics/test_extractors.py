@@ -16,7 +16,7 @@ from gan_bench.data.dataset import ImageData, datasets
 from gan_bench.errors import InputError
 from gan_bench.metrics.extractors import dataset_cnn, inception, mnist_cnn
 from gan_bench.metrics.extractors.classifier import packed, unpacked
-from gan_bench.metrics.extractors.extractor import Context, Extractor, extractors, full_precision
+from gan_bench.metrics.extractors.extractor import Context, Extractor, extractors
 from gan_bench.metrics.extractors.find import default_extractor, find_extractor
 from gan_bench.metrics.extractors.fitting import Fit, accuracy, fit_classifier
 from gan_bench.metrics.extractors.network import Classifier, initialised
@@ -208,21 +208,6 @@ def test_accuracy_counts() -> None:
     images = torch.zeros(1500, 1, 28, 28, dtype=torch.uint8)
     labels = (torch.arange(1500) % 3 > 0).long()
     assert accuracy(First(1, 2), images, labels) == pytest.approx(1 / 3)
-
-
-def test_full_precision_is_undone() -> None:
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    try:
-        matmul.allow_tf32 = cudnn.allow_tf32 = True
-        with torch.autocast("cpu", torch.bfloat16), full_precision(CPU):
-            assert not matmul.allow_tf32
-            assert not cudnn.allow_tf32
-            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-        assert matmul.allow_tf32
-        assert cudnn.allow_tf32
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def test_inception_tells_at_once_that_its_weights_cannot_be_had(

@@ -67,3 +67,15 @@ def test_noise_is_of_its_kind():
     assert uniform.min() >= -1
     assert uniform.max() <= 1
     assert uniform.std().item() == pytest.approx(1 / math.sqrt(3), abs=0.03)
+
+
+def test_streams_go_on_on_another_kind_of_device():
+    """A GPU's state is of another size; the numbers that follow from it are the same each time."""
+
+    def drawn(byte: int) -> torch.Tensor:
+        streams = Streams(0, CPU)
+        streams.load({name: torch.full((16,), byte, dtype=torch.uint8) for name in streams.state()})
+        return torch.rand(8, generator=streams["noise"])
+
+    assert torch.equal(drawn(1), drawn(1))
+    assert not torch.equal(drawn(1), drawn(2))

@@ -11,6 +11,7 @@ from oracle import textbook
 from training_cases import CPU, random_images, small_spec
 
 from gan_bench.errors import InputError
+from gan_bench.training import precision
 from gan_bench.training.trainer import Trainer
 
 F64 = torch.float64
@@ -154,3 +155,20 @@ def test_samples_are_computed_as_the_weights_are_kept():
     rounded.train_epoch()
     exact.load_state_(0, rounded.state(0))
     assert torch.equal(rounded.sample(0, 9, "evaluation"), exact.sample(0, 9, "evaluation"))
+
+
+def test_samples_are_drawn_in_true_fp32_whatever_the_precision(monkeypatch):
+    allowed = []
+
+    def watched(images, noise):
+        allowed.append(torch.backends.cuda.matmul.allow_tf32)
+        return images(noise)
+
+    monkeypatch.setattr("gan_bench.training.trainer.draw", watched)
+    try:
+        trainer = Trainer([small_spec("vanilla", precision="tf32")], random_images(28), CPU)
+        trainer.sample(0, 4, "eval")
+        assert torch.backends.cuda.matmul.allow_tf32, "put back"
+    finally:
+        precision.set_matmul("fp32")
+    assert allowed == [False]

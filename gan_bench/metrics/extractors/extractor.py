@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_bench.data.dataset import ImageData, Notify
+from gan_bench.environment import full_precision
 from gan_bench.registry import Registry
 
 Advance: TypeAlias = Callable[[int], None]
@@ -128,16 +128,3 @@ def weights_sha256(weights: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}:{array.dtype}:{tuple(array.shape)};".encode())
         digest.update(array.numpy().tobytes())
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Compute in true fp32 within the block, however training is set up: no tf32, no autocast."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = False
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
