@@ -34,7 +34,7 @@ ENVIRONMENT = {
 }
 MATRIX = "--models vanilla,dcgan --seeds 0-2 --lrs 1e-4,2e-4 --epochs 25 --dataset mnist --offline"
 PROFILE = "--models dcgan64 --precision bf16 --steps 500 --metrics fid --profile --dataset mnist --offline"
-LIMITS = {"checks": 270.0, "matrix": 200.0, "step, bf16, fused": 240.0}
+LIMITS = {"checks": 270.0, "matrix": 200.0, "step-bf16-fused": 240.0}
 OTHERWISE = 150.0
 """Seconds that a part may take, so that one that hangs costs the others nothing."""
 TAIL_CHARACTERS = 6000
@@ -57,18 +57,18 @@ def parts(given: argparse.Namespace) -> dict[str, list[str]]:
     run = [sys.executable, "-m", "gan_bench", "run", *places]
     found["matrix"] = [*run, *MATRIX.split(), "--out", str(given.out / "matrix")]
     found["profile"] = [*run, *PROFILE.split(), "--out", str(given.out / "profile")]
-    found["step, bf16"] = script("step_time", "--precision", "bf16", "--models", "dcgan64,vanilla,dcgan28", *few)
+    found["step-bf16"] = script("step_time", "--precision", "bf16", "--models", "dcgan64,vanilla,dcgan28", *few)
     found["lanes"] = script("lanes", "--precision", "tf32", "--lanes", "1,4,16", *few)
     found["evaluation"] = script("evaluation", "--repeats", "3")
-    found["step, bf16, fused"] = script("step_time", "--precision", "bf16", "--models", "dcgan64", "--fuse", *few)
-    found["step, tf32"] = script("step_time", "--precision", "tf32", *few)
+    found["step-bf16-fused"] = script("step_time", "--precision", "bf16", "--models", "dcgan64", "--fuse", *few)
+    found["step-tf32"] = script("step_time", "--precision", "tf32", *few)
     found["scaling"] = script("scaling", "--repeats", "2")
     return {name: command for name, command in found.items() if name in (given.parts or found)}
 
 
 def make(name: str, command: list[str], out: Path, seconds: float) -> dict[str, Any]:
     """Run a part, for so many seconds at most; return how it ended, the end of what it said, and its JSON."""
-    start, kept, log = time.monotonic(), Path(command[-1]), out / f"{name.replace(', ', '_')}.log"
+    start, kept, log = time.monotonic(), Path(command[-1]), out / f"{name}.log"
     part: dict[str, Any] = {"outcome": "ok"}
     with log.open("w") as file:
         own = subprocess.Popen(
@@ -133,11 +133,11 @@ def figures(results: dict[str, Any]) -> list[tuple[str, str, float | None]]:
         found = row(part, "dcgan64")
         return found and 1e3 * statistics.median(found["seconds"]["ours"])
 
-    plain = row("step, bf16", "dcgan64")
+    plain = row("step-bf16", "dcgan64")
     speedup = plain and statistics.median(plain["speedup"])
     return [
-        ("dcgan64, bf16, ms a step", "at most 1.2", step("step, bf16")),
-        ("dcgan64, bf16, layers fused if faster, ms a step", "at most 1.2", step("step, bf16, fused")),
+        ("dcgan64, bf16, ms a step", "at most 1.2", step("step-bf16")),
+        ("dcgan64, bf16, layers fused if faster, ms a step", "at most 1.2", step("step-bf16-fused")),
         ("dcgan64, bf16, times the textbook loop's speed", "at least 10", speedup),
         ("16 lanes of vanilla, times one", "at most 1.5", lanes("vanilla")),
         ("16 lanes of dcgan28, times one", "at most 4", lanes("dcgan28")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -60,13 +62,23 @@ def test_a_check_that_fails_fails_the_script(tmp_path):
     assert {row["check"].split(",")[0] for row in rows if row["outcome"] != "ok"} == {"equals_the_textbook"}
 
 
-def test_a_part_that_is_ended_in_the_middle_of_its_json_costs_no_other(tmp_path):
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
-        import gpu
-    finally:
-        sys.path.remove(str(SCRIPT.parent))
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    return importlib.import_module("gpu")
+
+
+def test_a_part_that_is_ended_in_the_middle_of_its_json_costs_no_other(gpu, tmp_path):
     torn = "import sys; open(sys.argv[1], 'w').write('{\"rows\": [')"
     part = gpu.make("torn", [sys.executable, "-c", torn, str(tmp_path / "0_torn.json")], tmp_path, 60.0)
     assert part["outcome"] == "ok"
     assert "rows" not in part
+
+
+def test_every_part_can_be_asked_for_by_its_name(gpu, tmp_path):
+    """They are typed as a comma list."""
+    given = argparse.Namespace(device="cuda", data_root=tmp_path, out=tmp_path, parts=None)
+    names = list(gpu.parts(given))
+    assert len(names) > 5
+    given.parts = ",".join(names).split(",")
+    assert list(gpu.parts(given)) == names
