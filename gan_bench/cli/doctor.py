@@ -1,4 +1,4 @@
-"""gan-bench doctor: what this machine has, and what to do about what it lacks."""
+"""gan-bench doctor: devices, versions, data, weights and disk, with a fix for each problem."""
 
 from __future__ import annotations
 
@@ -10,66 +10,59 @@ from typing import Any
 
 import click
 
-PLENTY_BYTES = 2 * 2**30
+from gan_bench.cli import options as shared
+from gan_bench.core.errors import InputError
+
+ENOUGH_BYTES = 2 * 2**30
 
 
-@click.command(short_help="Devices, versions, data, weights, disk; and what to do.")
-@click.option("--data-root", type=click.Path(path_type=Path), help="Where data sets lie (or GAN_BENCH_DATA).")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("results/local"),
-    show_default=True,
-    help="Where results will go.",
-)
-@click.option(
-    "--results", type=click.Path(path_type=Path), metavar="DIR", help="Look over a results folder instead."
-)
-@click.option("--repair", is_flag=True, help="With --results: remove what killed processes left unfinished.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.command()
+@shared.shared_options("data_root", "out")
+@click.option("--results", type=shared.UserPath(), metavar="DIR", help="Verify a results folder instead.")
+@click.option("--repair", is_flag=True, help="With --results: remove files that killed processes left behind.")
+@shared.json_option
 def doctor(data_root: Path | None, out: Path, results: Path | None, repair: bool, as_json: bool) -> None:
-    """Look at devices, versions, data sets, extractor weights and disk; say what to do about each lack.
+    """Check devices, versions, data sets, extractor weights and disk, with a fix for each problem.
 
     With --results DIR: verify every run of a results folder. Exit code 1 if something in it is damaged.
     """
-    from gan_bench.cli.tables import print_rows
-    from gan_bench.errors import InputError
+    from gan_bench.cli.ui.tables import print_rows
 
     if results is not None:
-        _look_over(results, repair, as_json)
+        _verify(results, repair, as_json)
         return
     if repair:
-        raise InputError("--repair was asked: of which folder? type --results DIR with it")
-    from gan_bench.data.dataset import default_root
+        raise InputError("--repair: no folder was given; type --results DIR too")
+    from gan_bench.data.base import default_root
 
     rows = [*_versions(), *_devices(), *_data(data_root or default_root()), *_extractors(), *_disk(out)]
     print_rows(rows, as_json=as_json)
 
 
-def _look_over(results: Path, repair: bool, as_json: bool) -> None:
-    from gan_bench.cli.tables import print_rows
-    from gan_bench.store import inspection
+def _verify(results: Path, repair: bool, as_json: bool) -> None:
+    from gan_bench.cli.ui.tables import print_rows
+    from gan_bench.store import verify
 
-    findings = inspection.inspect(results)
-    removed = inspection.repair(results, findings) if repair else []
+    findings = verify.inspect(results)
+    removed = verify.repair(results, findings) if repair else []
     if repair:
-        findings = inspection.inspect(results)
+        findings = verify.inspect(results)
     rows = [_row(str(path), "removed") for path in removed]
     rows += [_row(finding.where, finding.found, finding.advice) for finding in findings]
-    print_rows(rows or [_row(str(results), "nothing is wrong")], as_json=as_json)
+    print_rows(rows or [_row(str(results), "intact")], as_json=as_json)
     if any(finding.damaged for finding in findings):
         sys.exit(1)
 
 
-def _row(what: str, found: str, advice: str = "") -> dict[str, Any]:
-    return {"what": what, "found": found, "what to do": advice}
+def _row(check: str, found: str, fix: str = "") -> dict[str, Any]:
+    return {"check": check, "found": found, "fix": fix}
 
 
 def _versions() -> Iterator[dict[str, Any]]:
     import platform
 
-    from gan_bench import environment
     from gan_bench._version import __version__
+    from gan_bench.runner import environment
 
     yield _row("gan_bench", f"{__version__} {environment.commit()}".strip())
     yield _row("Python", platform.python_version())
@@ -81,48 +74,48 @@ def _versions() -> Iterator[dict[str, Any]]:
 def _devices() -> Iterator[dict[str, Any]]:
     import torch
 
-    from gan_bench import environment
+    from gan_bench.devices import select
 
     cpu = torch.device("cpu")
-    yield _row("cpu", f"{environment.device_name(cpu)}, {torch.get_num_threads()} threads")
+    yield _row("cpu", f"{select.device_name(cpu)}, {torch.get_num_threads()} threads")
     for index in range(torch.cuda.device_count()):
         device = torch.device("cuda", index)
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
-        yield _row(str(device), f"{environment.device_name(device)}, {memory:.0f} GiB")
+        yield _row(str(device), f"{select.device_name(device)}, {memory:.0f} GiB")
     if not torch.cuda.is_available():
         built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
-        yield _row("cuda", f"none ({built})", "fine without; with a GPU, check its driver and torch's build")
+        yield _row("cuda", f"none ({built})", "only needed with a GPU: check its driver and torch's build")
 
 
 def _data(root: Path) -> Iterator[dict[str, Any]]:
-    from gan_bench.data.dataset import datasets
+    from gan_bench.data.base import datasets
 
-    advice = "" if root.is_dir() else "made at the first download; or --data-root"
+    advice = "" if root.is_dir() else "created at the first download; or type --data-root"
     if root.exists() and not root.is_dir():
-        advice = "this is a file: give a folder, --data-root or GAN_BENCH_DATA"
+        advice = "is a file: name a folder with --data-root or GAN_BENCH_DATA"
     yield _row("data folder", str(root), advice)
     for name in datasets:
-        there = datasets.get(name).at_hand(root)
-        advice = "" if there else f"downloaded at first use; or put its archives under {root}"
-        yield _row(f"data: {name}", "at hand" if there else "not at hand", advice)
+        available = datasets.get(name).is_available(root)
+        advice = "" if available else f"downloaded at first use; or put its archives under {root}"
+        yield _row(f"data: {name}", "available" if available else "missing", advice)
 
 
 def _extractors() -> Iterator[dict[str, Any]]:
-    from gan_bench.metrics.extractors.extractor import extractors
+    from gan_bench.metrics.extractors.base import extractors
 
     for name in extractors:
-        there = extractors.get(name).at_hand()
-        advice = "" if there else "downloaded at first use (95 MB); or GAN_BENCH_INCEPTION_WEIGHTS=FILE"
-        yield _row(f"weights: {name}", "at hand" if there else "not at hand", advice)
+        available = extractors.get(name).is_available()
+        advice = "" if available else "downloaded at first use (95 MB); or set GAN_BENCH_INCEPTION_WEIGHTS=FILE"
+        yield _row(f"weights: {name}", "available" if available else "missing", advice)
 
 
 def _disk(out: Path) -> Iterator[dict[str, Any]]:
     if out.exists() and not out.is_dir():
         yield _row("disk", f"{out} is a file", "choose another --out")
         return
-    place = out.resolve()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    advice = "" if free > PLENTY_BYTES else "little: a DCGAN-64 run takes about 0.5 GB; choose another --out"
+    folder = out.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    advice = "" if free > ENOUGH_BYTES else "low: a DCGAN-64 run takes about 0.5 GB; choose another --out"
     yield _row("disk", f"{free / 2**30:.1f} GiB free for {out}", advice)

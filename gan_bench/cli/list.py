@@ -1,49 +1,28 @@
-"""gan-bench list: what there is, one line each."""
+"""gan-bench list: registered models, losses, penalties, data sets, metrics, ..., one line each."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-KINDS = ("models", "losses", "datasets", "metrics", "extractors", "presets")
+from gan_bench.cli import options as shared
+
+Rows = list[dict[str, Any]]
 
 
-@click.command("list", short_help="Models, losses, datasets, metrics, extractors or presets.")
-@click.argument("kind", metavar="KIND", type=click.Choice(KINDS))
-@click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file that adds things.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_(kind: str, plugin: tuple[Path, ...], as_json: bool) -> None:
-    """List what there is of a KIND, with sizes and sources.
-
-    KIND is models, losses, datasets, metrics, extractors or presets.
-    """
-    from gan_bench.cli.tables import print_rows
-    from gan_bench.registry import load_plugins
-
-    load_plugins(plugin)
-    rows = {
-        "models": _models,
-        "losses": _losses,
-        "datasets": _datasets,
-        "metrics": _metrics,
-        "extractors": _extractors,
-        "presets": _presets,
-    }[kind]()
-    print_rows(rows, as_json=as_json)
-
-
-def _models() -> list[dict[str, Any]]:
+def _models() -> Rows:
     from gan_bench.cli.show import parameter_counts
-    from gan_bench.models.model import models
+    from gan_bench.models.base import models
 
     rows = []
     for name in models:
         model = models.get(name)
         recipe = model.recipe_type()
-        size = model.image_sizes[0]
-        g_params, d_params = parameter_counts(model, recipe, size)
+        g_params, d_params = parameter_counts(model, recipe, model.image_sizes[0])
         length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.steps:,} steps"
         rows.append(
             {
@@ -60,14 +39,40 @@ def _models() -> list[dict[str, Any]]:
     return rows
 
 
-def _losses() -> list[dict[str, Any]]:
-    from gan_bench.losses.loss import losses
+def _losses() -> Rows:
+    from gan_bench.losses.base import losses
 
-    return [{"loss": name, "title": losses.get(name).title, "source": losses.get(name).paper} for name in losses]
+    return [
+        {
+            "loss": name,
+            "penalty": loss.default_penalty,
+            "fitting penalties": "any" if loss.penalties is None else ", ".join(loss.penalties),
+            "recipe": _settings_text({**loss.overrides, **loss.recipe_type().model_dump()}),
+            "title": loss.title,
+            "source": loss.paper,
+        }
+        for name, loss in ((name, losses.get(name)) for name in losses)
+    ]
 
 
-def _datasets() -> list[dict[str, Any]]:
-    from gan_bench.data.dataset import datasets, default_root
+def _penalties() -> Rows:
+    from gan_bench.core.training_spec import NO_PENALTY
+    from gan_bench.penalties.base import penalties
+
+    none = {"penalty": NO_PENALTY, "recipe": "", "title": "No penalty", "source": ""}
+    return [none] + [
+        {
+            "penalty": name,
+            "recipe": _settings_text(penalty.recipe_type().model_dump()),
+            "title": penalty.title,
+            "source": penalty.paper,
+        }
+        for name, penalty in ((name, penalties.get(name)) for name in penalties)
+    ]
+
+
+def _datasets() -> Rows:
+    from gan_bench.data.base import datasets, default_root
 
     return [
         {
@@ -77,7 +82,7 @@ def _datasets() -> list[dict[str, Any]]:
             "px": data.native_size,
             "channels": data.channels,
             "classes": data.n_classes,
-            "at hand": "yes" if data.at_hand(default_root()) else "no",
+            "available": "yes" if data.is_available(default_root()) else "no",
             "title": data.title,
             "source": data.source,
         }
@@ -85,8 +90,8 @@ def _datasets() -> list[dict[str, Any]]:
     ]
 
 
-def _metrics() -> list[dict[str, Any]]:
-    from gan_bench.metrics.metric import metrics
+def _metrics() -> Rows:
+    from gan_bench.metrics.base import metrics
 
     return [
         {
@@ -100,17 +105,17 @@ def _metrics() -> list[dict[str, Any]]:
     ]
 
 
-def _extractors() -> list[dict[str, Any]]:
-    from gan_bench.data.dataset import datasets
-    from gan_bench.metrics.extractors.extractor import extractors
-    from gan_bench.metrics.extractors.find import find_extractor
+def _extractors() -> Rows:
+    from gan_bench.data.base import datasets
+    from gan_bench.metrics.extractors.base import extractors
+    from gan_bench.metrics.extractors.lookup import find_extractor
 
     own = [f"{name}-cnn" for name in datasets if datasets.get(name).n_classes and f"{name}-cnn" not in extractors]
     return [
         {
             "extractor": name,
             "features": source.feature_dim,
-            "at hand": "yes" if source.at_hand() else "no",
+            "available": "yes" if source.is_available() else "no",
             "title": source.title,
             "source": source.source,
         }
@@ -118,18 +123,63 @@ def _extractors() -> list[dict[str, Any]]:
     ]
 
 
-def _presets() -> list[dict[str, Any]]:
-    from gan_bench.matrix import PRESET_SUMMARIES, PRESETS
+def _executors() -> Rows:
+    from gan_bench.runner.executors.base import executors
 
     return [
-        {"preset": name, "sets": "; ".join(f"{k} {_short(v)}" for k, v in PRESETS[name].items()), "for": summary}
+        {"executor": name, "title": (inspect.getdoc(executors.get(name)) or "").partition("\n")[0]}
+        for name in executors
+    ]
+
+
+def _presets() -> Rows:
+    from gan_bench.core.presets import PRESET_SUMMARIES, PRESETS
+
+    return [
+        {
+            "preset": name,
+            "sets": "; ".join(f"{key} {_value_text(value)}" for key, value in PRESETS[name].items()),
+            "for": summary,
+        }
         for name, summary in PRESET_SUMMARIES.items()
     ]
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={each}" for key, each in value.items())
+def _settings_text(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _settings_text(value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return f"{value:,}"
+
+
+KINDS: Mapping[str, Callable[[], Rows]] = {
+    "models": _models,
+    "losses": _losses,
+    "penalties": _penalties,
+    "datasets": _datasets,
+    "metrics": _metrics,
+    "extractors": _extractors,
+    "executors": _executors,
+    "presets": _presets,
+}
+
+
+@click.command("list")
+@click.argument("kind", metavar="KIND", type=click.Choice(list(KINDS)))
+@shared.shared_options("plugins")
+@shared.json_option
+def list_(kind: str, plugins: tuple[Path, ...], as_json: bool) -> None:
+    """List everything registered of a KIND, with sizes and sources.
+
+    KIND is models, losses, penalties, datasets, metrics, extractors, executors or presets.
+    """
+    from gan_bench.cli.ui.tables import print_rows
+    from gan_bench.core.registry import load_plugins
+
+    load_plugins(plugins)
+    print_rows(KINDS[kind](), as_json=as_json)

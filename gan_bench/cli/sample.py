@@ -6,36 +6,33 @@ from pathlib import Path
 
 import click
 
-from gan_bench.cli.whole import Whole
-from gan_bench.errors import InputError
+from gan_bench.cli import options as shared
+from gan_bench.core.errors import InputError
+from gan_bench.core.options import DEFAULT_OUT
 
 
-@click.command(short_help="Draw images from a run's generator.")
+@click.command()
 @click.argument("run", metavar="RUN")
 @click.option(
-    "--dir",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=Path("results/local"),
-    show_default=True,
-    help="Results folder.",
+    "--dir", "folder", type=shared.UserPath(), default=DEFAULT_OUT, show_default=True, help="Results folder."
 )
 @click.option(
-    "--n", "count", type=Whole(1, 10_000), metavar="N", default=64, show_default=True, help="How many images."
+    "--n", "count", type=click.IntRange(1, 10_000), metavar="N", default=64, show_default=True, help="Images."
 )
-@click.option("--seed", type=Whole(0, 2**31 - 1), metavar="N", default=0, show_default=True, help="Of the noise.")
-@click.option("--class", "label", type=int, help="For models that are conditional on a class.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Seed of the noise.",
+)
+@click.option("--class", "label", type=int, help="Class, for conditional models.")
 @click.option(
     "--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True, help="Which weights."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("grid.png"),
-    show_default=True,
-    help="PNG to write.",
-)
-@click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file that adds things.")
+@click.option("--out", type=shared.UserPath(), default=Path("grid.png"), show_default=True, help="PNG to write.")
+@shared.shared_options("plugins")
 def sample(
     run: str,
     folder: Path,
@@ -44,29 +41,37 @@ def sample(
     label: int | None,
     checkpoint: str,
     out: Path,
-    plugin: tuple[Path, ...],
+    plugins: tuple[Path, ...],
 ) -> None:
     """Draw images from the generator of RUN: a run id, the beginning of one, or a run's folder."""
-    from gan_bench.cli.tables import tell
-    from gan_bench.registry import load_plugins
-    from gan_bench.store.atomic import write_bytes
-    from gan_bench.store.pictures import png
+    _check(label, out)
+    from gan_bench.cli.ui.tables import print_notice
+    from gan_bench.core.files import write_bytes
+    from gan_bench.core.images import png_bytes
+    from gan_bench.core.registry import load_plugins
     from gan_bench.store.store import Store
-    from gan_bench.training.generator import draw_grid
+    from gan_bench.training.sampling import sample_grid
 
-    if label is not None:
-        raise InputError(f"--class {label}: the models here know no classes; leave --class out")
-    if Path(run).is_dir() and Path(run).parent.name == "runs":
-        folder, run = Path(run).resolve().parent.parent, Path(run).resolve().name
-    if out.suffix.lower() != ".png":
-        raise InputError(f"--out {out}: a PNG is written; name a file that ends in .png")
-    if not out.resolve().parent.is_dir():
-        raise InputError(f"--out {out}: the folder {out.resolve().parent} isn't there; make it first")
-    load_plugins(plugin)
-    store = Store.open(folder, create=False, notify=tell)
+    folder, run = shared.split_run(run, folder)
+    load_plugins(plugins)
+    store = Store.open(folder, create=False, on_event=print_notice)
     spec = store.find(run).spec
     weights = store.weights(spec, "best" if checkpoint == "best" else "last")
+    if weights is None and checkpoint == "best":
+        raise InputError(f"{spec.run_id} has no best checkpoint: only runs with --eval-every keep one; type last")
     if weights is None:
-        raise InputError(f"{spec.run_id} has no {checkpoint} checkpoint: choose another run, or train it again")
-    write_bytes(out, png(draw_grid(spec, weights, count, seed)))
+        raise InputError(f"{spec.run_id} has no checkpoint: choose another run, or train it again with --fresh")
+    write_bytes(out, png_bytes(sample_grid(spec, weights, count, seed)))
     click.echo(f"{count} images of {spec.run_id} ({checkpoint}): {out}")
+
+
+def _check(label: int | None, out: Path) -> None:
+    """Raise InputError for options that can't be followed."""
+    if label is not None:
+        raise InputError(f"--class {label}: no registered model is conditional on a class; omit --class")
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out {out}: only PNG files are written; type a name that ends in .png")
+    if out.is_dir():
+        raise InputError(f"--out {out}: a folder; type the name of a file in it")
+    if not out.resolve().parent.is_dir():
+        raise InputError(f"--out {out}: the folder {out.resolve().parent} does not exist; make it first")

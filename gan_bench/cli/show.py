@@ -1,4 +1,4 @@
-"""gan-bench show: one model in full."""
+"""gan-bench show: a model's layers, shapes, FLOPs, recipe and paper."""
 
 from __future__ import annotations
 
@@ -7,46 +7,58 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gan_bench.cli.whole import Whole
+from gan_bench.cli import options as shared
+from gan_bench.core.matrix import Matrix
+from gan_bench.core.parsing import parse_settings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from gan_bench.models.model import Model
-    from gan_bench.spec import Recipe, RunSpec
+    from gan_bench.core.training_spec import Recipe, TrainingSpec
+    from gan_bench.models.base import Model
 
 
-@click.command(short_help="One model: layers, shapes, FLOPs, recipe, paper.")
+@click.command()
 @click.argument("model", metavar="MODEL")
-@click.option("--image-size", type=click.Choice(["28", "32", "64"]), help="Only where the model leaves it open.")
 @click.option(
-    "--channels", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Of its images: grey or RGB."
+    "--image-size", type=shared.field_type(Matrix, "image_size"), help="Only for models of several sizes."
 )
 @click.option(
-    "--batch-size", type=Whole(1, 10**6), metavar="N", help="For the FLOPs of a step; the recipe's by default."
+    "--channels",
+    type=click.Choice(["1", "3"]),
+    default="1",
+    show_default=True,
+    help="Image channels: grey or RGB.",
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A recipe value: z_dim, width ...")
-@click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file that adds things.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a layer, then one for the model.")
+@click.option(
+    "--batch-size",
+    type=shared.field_type(Matrix, "batch_size"),
+    metavar="N",
+    help="For the FLOPs of a step; the recipe's by default.",
+)
+@shared.set_option
+@shared.shared_options("plugins")
+@shared.json_option
 def show(
     model: str,
     image_size: str | None,
     channels: str,
     batch_size: int | None,
     settings: tuple[str, ...],
-    plugin: tuple[Path, ...],
+    plugins: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Show MODEL: layers, shapes, parameters, FLOPs of a step, recipe, paper."""
-    from gan_bench.cli.tables import print_rows
-    from gan_bench.matrix import Matrix
-    from gan_bench.models.model import models
-    from gan_bench.parsing import parse_settings
-    from gan_bench.planning import Registries
-    from gan_bench.registry import load_plugins
+    """Show MODEL: layers, shapes, parameters, FLOPs of a step, recipe, paper.
+
+    With --json: one object per layer, then one for the model.
+    """
+    from gan_bench.cli.ui.tables import print_rows
+    from gan_bench.core.registry import load_plugins
+    from gan_bench.models.base import models
+    from gan_bench.runner.catalogue import Registries
     from gan_bench.training.flops import step_flops
 
-    load_plugins(plugin)
+    load_plugins(plugins)
     matrix = Matrix(
         models=(model,),
         dataset="synthetic" if channels == "1" else "synthetic-rgb",
@@ -68,25 +80,24 @@ def show(
             click.echo(f"{key:<16}{value}")
 
 
-def _about(spec: RunSpec, flops: int | None) -> dict[str, Any]:
+def _about(spec: TrainingSpec, flops: int | None) -> dict[str, Any]:
     length = f"{spec.epochs} epochs" if spec.epochs else f"{spec.steps:,} steps"
     return {
         "loss": spec.loss,
+        "penalty": spec.penalty,
         "learning rates": f"G {spec.lr_g:g}, D {spec.lr_d:g} (Adam)",
         "batch size": spec.batch_size,
         "length": length,
         **spec.settings,
-        "a step": f"{flops / 1e9:,.2f} GFLOP (D and G, 2 per multiply-add)"
-        if flops
-        else "arithmetic not countable",
+        "step": f"{flops / 1e9:,.2f} GFLOP (D and G, 2 per multiply-add)" if flops else "FLOPs unknown",
     }
 
 
-def layer_rows(spec: RunSpec) -> dict[str, list[dict[str, Any]]]:
+def layer_rows(spec: TrainingSpec) -> dict[str, list[dict[str, Any]]]:
     """Return each network's layers with output shapes and parameters, by the network's title."""
     import torch
 
-    from gan_bench.models.model import build_model
+    from gan_bench.models.base import build_model
 
     model = build_model(spec)
     with torch.device("meta"):
@@ -102,7 +113,7 @@ def layer_rows(spec: RunSpec) -> dict[str, list[dict[str, Any]]]:
 def _layers(net: nn.Module, inputs: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
 
-    def note(layer: nn.Module, _: Any, output: Any) -> None:
+    def add_row(layer: nn.Module, _: Any, output: Any) -> None:
         name, _, details = repr(layer).partition("(")
         shape = "x".join(map(str, output.shape[1:])) or "1"
         rows.append(
@@ -114,7 +125,7 @@ def _layers(net: nn.Module, inputs: Any) -> list[dict[str, Any]]:
             }
         )
 
-    handles = [layer.register_forward_hook(note) for layer in net.modules() if not list(layer.children())]
+    handles = [layer.register_forward_hook(add_row) for layer in net.modules() if not list(layer.children())]
     net.eval()(inputs)
     for handle in handles:
         handle.remove()
@@ -122,10 +133,10 @@ def _layers(net: nn.Module, inputs: Any) -> list[dict[str, Any]]:
 
 
 def parameter_counts(model: type[Model], recipe: Recipe, size: int) -> tuple[int, int]:
-    """Return how many parameters the generator and the discriminator have, for grey images."""
+    """Return the numbers of parameters of the generator and the discriminator, for grey images."""
     import torch
 
-    from gan_bench.models.model import ImageShape
+    from gan_bench.models.base import ImageShape
 
     with torch.device("meta"):
         built = model(ImageShape(1, size), recipe)

@@ -1,33 +1,41 @@
-"""gan-bench status: what of a results folder is done, running, failed and left."""
+"""gan-bench status: which runs of a results folder are done, running, failed and pending."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from gan_bench.cli import options as shared
+
+if TYPE_CHECKING:
+    from gan_bench.core.records import RunRecord, StoredRun
+    from gan_bench.core.training_spec import TrainingSpec
+
 LOG_LINES = 6
-"""Of a failed run: where an exception came from, and what it said."""
+"""Lines shown of a failed run's log: enough for the end of a traceback."""
+STATES = ("done", "running", "diverged", "failed", "pending")
 
 
-@click.command(short_help="What is done, running, failed, diverged, left.")
-@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("results/local"))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
+@click.command()
+@shared.results_argument
+@shared.json_option
 def status(folder: Path, as_json: bool) -> None:
-    """Show what is done, running, failed, diverged and left in DIR (results/local), and why runs failed."""
-    from gan_bench.cli.tables import print_json, print_rows, tell
+    """Show which runs of DIR (results/local) are done, running, diverged, failed, pending; and why runs failed."""
+    from gan_bench.cli.ui.tables import print_json, print_notice, print_rows
     from gan_bench.store.store import Store
 
-    store = Store.open(folder, create=False, notify=tell)
-    ended, begun = store.runs(), store.unfinished()
-    rows = [_row(run.spec, run.record.status, run.record.verdict or "", run.record.reason) for run in ended]
-    for spec in begun:
-        rows.append(_row(spec, "running" if store.is_running(spec) else "left", "", ""))
+    store = Store.open(folder, create=False, on_event=print_notice)
+    ended, unfinished = store.runs(), store.unfinished()
+    rows = [_row(run.spec, run.record.status, run.record.verdict, _reason(run.record)) for run in ended]
+    for spec in unfinished:
+        rows.append(_row(spec, "running" if store.is_running(spec) else "pending", "", ""))
     rows.sort(key=lambda row: row["run"])
-    logs = {run.record.run_id: run.record.log_tail for run in ended if run.record.status == "failed"}
+    logs = {run.record.run_id: run.record.log_tail for run in ended if run.record.failure}
     if as_json:
         for row in rows:
             print_json({**row, "log_tail": logs.get(row["run"], "")})
@@ -36,35 +44,41 @@ def status(folder: Path, as_json: bool) -> None:
     for run_id, log in logs.items():
         _show_log(run_id, log)
     counts = Counter(row["status"] for row in rows)
-    order = ("done", "running", "diverged", "failed", "left")
-    click.echo(", ".join(f"{counts[name]} {name}" for name in order if counts[name]) or "nothing yet")
-    if begun:
-        click.echo(_estimate(ended, begun))
+    unscored = sum(bool(run.record.evaluation_failure) for run in ended)
+    note = f"; the evaluation of {unscored} failed" if unscored else ""
+    click.echo((", ".join(f"{counts[name]} {name}" for name in STATES if counts[name]) or "no runs yet") + note)
+    if unfinished:
+        click.echo(_estimate(ended, unfinished))
 
 
 def _show_log(run_id: str, log: str) -> None:
-    """Print the last lines that a failed run left; nothing where it left none."""
-    from gan_bench.errors import printable
+    """Print the last lines of a failed run's log, if it has one."""
+    from gan_bench.core.errors import printable
 
     lines = [line for line in printable(log).splitlines() if line.strip()][-LOG_LINES:]
     if lines:
         click.echo("\n".join([f"{run_id} failed; its log ends with:", *(f"    {line}" for line in lines), ""]))
 
 
-def _row(spec: Any, state: str, verdict: str, reason: str) -> dict[str, Any]:
+def _row(spec: TrainingSpec, state: str, verdict: str, reason: str) -> dict[str, Any]:
     return {"run": spec.run_id, "status": state, "verdict": verdict, "reason": reason}
 
 
-def _estimate(ended: list[Any], begun: list[Any]) -> str:
-    """Say how long the rest takes, from finished runs that differ in seed and rates only."""
-    taken: dict[str, list[float]] = {}
+def _reason(record: RunRecord) -> str:
+    """Return why a run failed or diverged, or why its evaluation failed."""
+    return record.reason or (f"evaluation failed: {record.failure}" if record.failure else "")
+
+
+def _estimate(ended: Sequence[StoredRun], unfinished: Sequence[TrainingSpec]) -> str:
+    """Return the remaining time in words, from finished runs that differ in seed and rates only."""
+    seconds: dict[str, list[float]] = {}
     for run in ended:
         if run.record.status == "done":
-            seconds = run.record.train_seconds / run.record.lanes + run.record.eval_seconds
-            taken.setdefault(run.spec.group_key, []).append(seconds)
-    known = [statistics.median(taken[spec.group_key]) for spec in begun if spec.group_key in taken]
+            alone = run.record.train_seconds / run.record.lanes + run.record.eval_seconds
+            seconds.setdefault(run.spec.group_key, []).append(alone)
+    known = [statistics.median(seconds[spec.group_key]) for spec in unfinished if spec.group_key in seconds]
     if not known:
-        return "No run of their kind is done yet, so there is no estimate of the rest."
-    unknown = len(begun) - len(known)
-    rest = f", and {unknown} of a kind not seen yet" if unknown else ""
-    return f"The rest: about {sum(known) / 60:.1f} minutes of one worker's work for {len(known)} runs{rest}."
+        return "No estimate of the remaining time: no comparable run is done yet."
+    unknown = len(unfinished) - len(known)
+    others = f", and {unknown} without an estimate" if unknown else ""
+    return f"Remaining: about {sum(known) / 60:.1f} minutes of one worker for {len(known)} runs{others}."

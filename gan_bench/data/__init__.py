@@ -1,1 +1,1 @@
-"""The data sets, one file each: uint8 images and labels."""
+"""Data sets, one file each: uint8 images and labels."""

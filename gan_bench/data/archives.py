@@ -1,4 +1,4 @@
-"""The family of MNIST: gzipped IDX archives, decoded in memory, so that a read-only folder will do."""
+"""Data sets in MNIST's format: gzipped IDX archives, decoded in memory, so that a read-only folder suffices."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_bench.data.dataset import Dataset, ImageData, Notify
+from gan_bench.core.errors import InputError
+from gan_bench.core.events import OnEvent
+from gan_bench.data.base import Dataset, ImageData
 from gan_bench.data.download import fetch, file_md5
-from gan_bench.errors import InputError
 
-OTHER_WAYS = "or --dataset digits, which needs no download"
+ALTERNATIVE = "or --dataset digits, which needs no download"
 
 
 class MnistArchives(Dataset):
-    """Four archives in the layout of torchvision (ROOT/<Folder>/raw), with its addresses and its MD5 sums."""
+    """Four archives in torchvision's layout (ROOT/<Class>/raw), with torchvision's URLs and MD5 checksums."""
 
     channels = 1
     native_size = 28
@@ -28,14 +29,14 @@ class MnistArchives(Dataset):
     train_size = 60_000
     test_size = 10_000
     limit_seconds = 120.0
-    """For the download of all that is missing."""
+    """Time limit of the download of all missing archives."""
 
     def __init__(self, name: str, torchvision_class: str, title: str, source: str) -> None:
         self.name, self.torchvision_class = name, torchvision_class
         self.title, self.source = title, source
 
     def folder(self, root: Path) -> Path:
-        """Return where the archives lie under `root`."""
+        """Return the folder of the archives under `root`."""
         return root / self.torchvision_class / "raw"
 
     def resources(self) -> list[tuple[str, str]]:
@@ -43,50 +44,50 @@ class MnistArchives(Dataset):
         return [(name, md5) for name, md5 in torchvision_dataset(self.torchvision_class).resources]
 
     def mirrors(self) -> list[str]:
-        """Return the addresses that a file's name is put behind."""
+        """Return the base URLs, to which a file name is appended."""
         return list(torchvision_dataset(self.torchvision_class).mirrors)
 
-    def at_hand(self, root: Path) -> bool:
-        """Return whether every archive is there with the right content."""
+    def is_available(self, root: Path) -> bool:
+        """Return whether every archive exists with the right checksum."""
         folder = self.folder(root)
-        if not folder.is_dir():  # said before torchvision, slow to import, is asked for its sums
+        if not folder.is_dir():  # torchvision, which has the checksums, is slow to import
             return False
         return all(file_md5(folder / name) == md5 for name, md5 in self.resources())
 
-    def load(self, root: Path, *, offline: bool, notify: Notify) -> ImageData:
-        """Return the data set from its archives, downloading those that are missing unless `offline`."""
-        self.complete(root, offline=offline, notify=notify)
+    def load(self, root: Path, *, offline: bool, on_event: OnEvent) -> ImageData:
+        """Return the data set from its archives; download missing ones unless `offline`."""
+        self.download_missing(root, offline=offline, on_event=on_event)
         arrays = [read_idx((self.folder(root) / name).read_bytes(), name) for name, _ in self.resources()]
         return image_data(self, self.name, arrays)
 
-    def complete(self, root: Path, *, offline: bool, notify: Notify) -> None:
-        """See to it that every archive is there with the right content; raise InputError otherwise."""
+    def download_missing(self, root: Path, *, offline: bool, on_event: OnEvent) -> None:
+        """Verify every archive and download missing ones; raise InputError for a damaged or unavailable one."""
         folder, deadline = self.folder(root), time.monotonic() + self.limit_seconds
         wanted = f"{self.torchvision_class}/raw/{'*.gz' if len(self.resources()) > 1 else self.resources()[0][0]}"
-        advice = f"give --data-root FOLDER with {wanted}, {OTHER_WAYS}"
+        hint = f"give --data-root FOLDER with {wanted}, {ALTERNATIVE}"
         for name, md5 in self.resources():
             path = folder / name
-            found = file_md5(path)
-            if found == md5:
+            md5_of_file = file_md5(path)
+            if md5_of_file == md5:
                 continue
-            if found is not None:
+            if md5_of_file is not None:
                 raise InputError(
-                    f"{path} is damaged (its MD5 is {found}, not {md5}): delete it to download it again, {advice}"
+                    f"{path} is damaged (MD5 {md5_of_file}, not {md5}): delete it to download it again, {hint}"
                 )
             if path.exists():
-                raise InputError(f"{path} can't be read: see to its permissions, {advice}")
+                raise InputError(f"{path} is not readable: check its permissions, {hint}")
             if offline:
                 raise InputError(
-                    f"{self.title} is not at hand, {path} is missing, and --offline was given: {advice}"
+                    f"{self.title} is not available: {path} is missing and --offline was given; {hint}"
                 )
             urls = [mirror + name for mirror in self.mirrors()]
-            fetch(urls, path, f"md5:{md5}", deadline=deadline, advice=advice, notify=notify)
+            fetch(urls, path, f"md5:{md5}", deadline=deadline, hint=hint, on_event=on_event)
 
 
 def image_data(dataset: Dataset, name: str, arrays: list[Tensor]) -> ImageData:
-    """Return the ImageData of training images and labels, test images and labels as they stand in IDX files."""
+    """Return the ImageData of training images and labels, test images and labels as IDX files store them."""
     train, train_labels, test, test_labels = arrays
-    return ImageData.of(
+    return ImageData.from_splits(
         name,
         (train[:, None].contiguous(), train_labels.long()),
         (test[:, None].contiguous(), test_labels.long()),
@@ -100,34 +101,34 @@ def read_idx(packed: bytes, name: str) -> Tensor:
     try:
         raw = gzip.decompress(packed)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{name} can't be unpacked ({error}): delete it and fetch it again") from None
+        raise InputError(f"{name} is not a valid gzip file ({error}): delete it to download it again") from None
     rank = raw[3] if len(raw) >= 4 else 0
     start = 4 + 4 * rank
     sizes = np.frombuffer(raw[4:start], dtype=">u4") if len(raw) >= start else np.zeros(0, dtype=">u4")
     if raw[:3] != b"\0\0\x08" or len(sizes) != rank or len(raw) - start != int(np.prod(sizes)):
-        raise InputError(f"{name} is no IDX file of bytes: delete it and fetch it again")
+        raise InputError(f"{name} is not an IDX file of bytes: delete it to download it again")
     values = np.frombuffer(raw, dtype=np.uint8, offset=start).reshape([int(size) for size in sizes])
     return torch.from_numpy(values.copy())
 
 
 def torchvision_dataset(name: str) -> Any:
-    """Return a data-set class of torchvision; raise InputError where torchvision and torch disagree."""
+    """Return a data-set class of torchvision; raise InputError where torchvision can't be imported."""
     try:
         import torchvision.datasets
     except (RuntimeError, ImportError, OSError) as error:
-        raise InputError(torchvision_trouble(error)) from None
+        raise InputError(torchvision_error(error)) from None
     return getattr(torchvision.datasets, name)
 
 
-def torchvision_trouble(error: Exception) -> str:
-    """Return what to say when torchvision can't be imported: mostly, it was built for another torch."""
+def torchvision_error(error: Exception) -> str:
+    """Return the message for a failed import of torchvision, usually a build for another torch version."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        found = version("torchvision")
+        installed = version("torchvision")
     except PackageNotFoundError:
         return "torchvision is not installed: pip install torchvision"
     return (
-        f"torchvision {found} does not work with torch {torch.__version__} ({error}): they come from different "
-        "builds; install both together, from one index, such as pip install --force-reinstall torch torchvision"
+        f"torchvision {installed} is incompatible with torch {torch.__version__} ({error}): they are different "
+        "builds; install both from one index: pip install --force-reinstall torch torchvision"
     )

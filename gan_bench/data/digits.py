@@ -1,4 +1,4 @@
-"""Digits: 1,797 small handwritten digits that come with scikit-learn, so that they are always at hand."""
+"""Digits: 1,797 handwritten digits embedded in scikit-learn, so that no download is required."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_bench.data.dataset import Dataset, ImageData, Notify, datasets
+from gan_bench.core.events import OnEvent
+from gan_bench.data.base import Dataset, ImageData, datasets
 
 SPLIT_SEED = 0
 
 
 class Digits(Dataset):
-    """The 8x8 digits of scikit-learn in 17 greys, enlarged once to 28x28; a fixed stratified split."""
+    """The 8x8 digits of scikit-learn in 17 grey levels, upsampled to 28x28; a fixed stratified split."""
 
     title = "Digits (scikit-learn)"
     source = "UCI 80, Alpaydin and Kaynak 1998"
@@ -25,17 +26,17 @@ class Digits(Dataset):
     train_size = 1297
     test_size = 500
 
-    def at_hand(self, root: Path) -> bool:
+    def is_available(self, root: Path) -> bool:
         """Return True: the images are embedded in scikit-learn."""
         return True
 
-    def load(self, root: Path, *, offline: bool, notify: Notify) -> ImageData:
-        """Return the data set; `root` and the network are not touched."""
+    def load(self, root: Path, *, offline: bool, on_event: OnEvent) -> ImageData:
+        """Return the data set; `root` and the network are not used."""
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 
         bunch = load_digits()
-        images = torch.from_numpy(enlarged(bunch.images.astype(np.int64)))[:, None]
+        images = torch.from_numpy(upsampled(bunch.images.astype(np.int64)))[:, None]
         labels = torch.from_numpy(bunch.target.astype(np.int64))
         train, test = train_test_split(
             np.arange(len(labels)), test_size=self.test_size, stratify=bunch.target, random_state=SPLIT_SEED
@@ -44,14 +45,14 @@ class Digits(Dataset):
         def split(rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
             return images[torch.from_numpy(rows)], labels[torch.from_numpy(rows)]
 
-        return ImageData.of("digits", split(train), split(test), n_classes=10, source=self.source)
+        return ImageData.from_splits("digits", split(train), split(test), n_classes=10, source=self.source)
 
 
-def enlarged(images: NDArray[np.int64]) -> NDArray[np.uint8]:
+def upsampled(images: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return [N, 8, 8] of 0..16 as uint8 [N, 28, 28], bilinear.
 
-    In whole numbers, so that the content's hash is the same on every machine: pixel i of 28 lies at
-    (4 i - 5) / 14 of 8, which makes every weight a multiple of 1/14.
+    Computed in integers, so that the hash is the same on every machine: pixel i of 28 is at (4 i - 5) / 14 of 8,
+    so every weight is a multiple of 1/14.
     """
     weights = np.zeros((28, 8), dtype=np.int64)
     for i in range(28):

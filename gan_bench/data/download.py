@@ -1,4 +1,4 @@
-"""Fetching an archive: every wait has a limit, what arrives is verified, and a failure is one clear error."""
+"""Download of archives: time-limited, verified by checksum, written atomically."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gan_bench.data.dataset import Notify
-from gan_bench.data.files import written_atomically
-from gan_bench.errors import InputError
+from gan_bench.core.errors import InputError
+from gan_bench.core.events import Notice, OnEvent
+from gan_bench.core.files import atomic_file
 
 SOCKET_SECONDS = 10.0
 CHUNK = 1 << 18
-Failure = (OSError, http.client.HTTPException, ValueError)
+DOWNLOAD_ERRORS = (OSError, http.client.HTTPException, ValueError)
 
 
 @functools.lru_cache(maxsize=64)
 def _md5(path: Path, size: int, modified_ns: int) -> str:
-    del size, modified_ns  # only there so that a changed file is read again
+    del size, modified_ns  # part of the cache key: a changed file is read again
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def file_md5(path: Path) -> str | None:
-    """Return the MD5 of a file in hex, or None where there is no readable one."""
+    """Return the MD5 of a file in hex, or None if it does not exist or is not readable."""
     try:
         stat = path.stat()
         return _md5(path, stat.st_size, stat.st_mtime_ns)
@@ -36,52 +36,51 @@ def file_md5(path: Path) -> str | None:
         return None
 
 
-def fetch(urls: Sequence[str], path: Path, checksum: str, *, deadline: float, advice: str, notify: Notify) -> None:
-    """Write the first of `urls` that answers with the right content to `path`, atomically.
+def fetch(
+    urls: Sequence[str], path: Path, checksum: str, *, deadline: float, hint: str, on_event: OnEvent
+) -> None:
+    """Download `path` from the first URL that serves the right content; atomic.
 
-    `checksum` is md5:HEX or sha256:HEX, of which the first digits will do; `deadline` is a time.monotonic() in
-    seconds. Raises InputError, ending in `advice`, when the folder can't
-    be written to or no address gave the file in time.
+    `checksum` is md5:HEX or sha256:HEX, of which a prefix suffices; `deadline` is a time.monotonic() in seconds.
+    Raises InputError, ending in `hint`, if the folder is not writable or every URL failed before the deadline.
     """
-    _require_writable(path, advice)
+    _require_writable(path, hint)
     algorithm, _, expected = checksum.partition(":")
     reasons: list[str] = []
     for url in urls:
-        notify(f"downloading {url} to {path}")
+        on_event(Notice(f"Downloading {url} to {path}."))
         try:
             digest = hashlib.new(algorithm, usedforsecurity=False)
-            with written_atomically(path) as file:
-                for piece in _pieces(url, deadline):
-                    digest.update(piece)
-                    file.write(piece)
+            with atomic_file(path) as file:
+                for chunk in _chunks(url, deadline):
+                    digest.update(chunk)
+                    file.write(chunk)
                 if not digest.hexdigest().startswith(expected):
-                    raise ValueError(f"what came is not the file (its {algorithm} is wrong)")
+                    raise ValueError(f"wrong content ({algorithm} mismatch)")
             return
-        except Failure as error:
+        except DOWNLOAD_ERRORS as error:
             reasons.append(f"{url}: {error or type(error).__name__}")
-    raise InputError(
-        f"{path.name} is not at {path.parent} and can't be downloaded ({'; '.join(reasons)}): {advice}"
-    )
+    raise InputError(f"{path.name} is missing in {path.parent} and download failed ({'; '.join(reasons)}): {hint}")
 
 
-def _pieces(url: str, deadline: float) -> Iterator[bytes]:
+def _chunks(url: str, deadline: float) -> Iterator[bytes]:
     request = urllib.request.Request(url, headers={"User-Agent": "gan-bench"})
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("the time limit is over")
-    with urllib.request.urlopen(request, timeout=min(SOCKET_SECONDS, left)) as answer:
-        while piece := answer.read1(CHUNK):  # read1: what has arrived, so that the clock is looked at often
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise TimeoutError("time limit exceeded")
+    with urllib.request.urlopen(request, timeout=min(SOCKET_SECONDS, remaining)) as response:
+        while chunk := response.read1(CHUNK):  # read1 returns what has arrived, so the deadline is checked often
             if time.monotonic() > deadline:
-                raise TimeoutError("the time limit is over")
-            yield piece
+                raise TimeoutError("time limit exceeded")
+            yield chunk
 
 
-def _require_writable(path: Path, advice: str) -> None:
+def _require_writable(path: Path, hint: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         raise InputError(
-            f"{path.name} must be downloaded, but {path.parent} can't be written to ({error}): {advice}"
+            f"{path.name} must be downloaded, but {path.parent} is not writable ({error}): {hint}"
         ) from None

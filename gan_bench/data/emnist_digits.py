@@ -1,13 +1,14 @@
-"""EMNIST digits: 240,000 and 40,000 handwritten digits, 28x28, grey, out of one large zip."""
+"""EMNIST digits: 240,000 and 40,000 handwritten digits, 28x28, grey, in one zip file."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
 
+from gan_bench.core.errors import InputError
+from gan_bench.core.events import OnEvent
 from gan_bench.data.archives import MnistArchives, image_data, read_idx, torchvision_dataset
-from gan_bench.data.dataset import ImageData, Notify, datasets
-from gan_bench.errors import InputError
+from gan_bench.data.base import ImageData, datasets
 
 MEMBERS = [
     f"gzip/emnist-digits-{split}-{kind}-ubyte.gz"
@@ -17,7 +18,7 @@ MEMBERS = [
 
 
 class EmnistDigits(MnistArchives):
-    """The digits of EMNIST (arXiv 1702.05373); ROOT/EMNIST/raw/gzip.zip holds every split of it."""
+    """The digits of EMNIST (arXiv 1702.05373); ROOT/EMNIST/raw/gzip.zip holds all its splits."""
 
     train_size = 240_000
     test_size = 40_000
@@ -28,18 +29,20 @@ class EmnistDigits(MnistArchives):
         return [("gzip.zip", torchvision_dataset("EMNIST").md5)]
 
     def mirrors(self) -> list[str]:
-        """Return the folder that the zip is downloaded from."""
+        """Return the base URL of the zip."""
         return [torchvision_dataset("EMNIST").url.removesuffix("gzip.zip")]
 
-    def load(self, root: Path, *, offline: bool, notify: Notify) -> ImageData:
-        """Return the data set, its images turned upright: the archive stores them transposed."""
-        self.complete(root, offline=offline, notify=notify)
+    def load(self, root: Path, *, offline: bool, on_event: OnEvent) -> ImageData:
+        """Return the data set with upright images: the archive stores them transposed."""
+        self.download_missing(root, offline=offline, on_event=on_event)
         path = self.folder(root) / self.resources()[0][0]
         try:
             with zipfile.ZipFile(path) as archive:
                 arrays = [read_idx(archive.read(member), member) for member in MEMBERS]
         except (zipfile.BadZipFile, KeyError) as error:
-            raise InputError(f"{path} is not the EMNIST archive ({error}): delete it and fetch it again") from None
+            raise InputError(
+                f"{path} is not the EMNIST archive ({error}): delete it to download it again"
+            ) from None
         upright = [array.transpose(1, 2) if array.ndim == 3 else array for array in arrays]
         return image_data(self, self.name, upright)
 

@@ -1,1 +1,1 @@
-"""What the two networks minimise: one file per loss."""
+"""Losses of both networks: one file per loss."""

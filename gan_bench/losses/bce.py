@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from gan_bench.losses.loss import Loss, losses
+from gan_bench.losses.base import Loss, losses
 
 
 @losses.register("bce")
@@ -16,9 +16,9 @@ class BCE(Loss):
     paper = "arXiv 1406.2661"
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return the sum of the two cross-entropies, each a mean over the batch."""
+        """Return the sum of both cross-entropies, each a mean over the batch."""
         return softplus(-real_logits).mean(-1) + softplus(fake_logits).mean(-1)
 
-    def generator(self, fake_logits: Tensor) -> Tensor:
-        """Return the cross-entropy of calling the fakes real."""
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return the cross-entropy of fakes labelled real."""
         return softplus(-fake_logits).mean(-1)

@@ -1,1 +1,1 @@
-"""What is measured of generated images, one file per metric."""
+"""Metrics of generated images, one file each, and the evaluator that computes them."""

@@ -1,4 +1,4 @@
-"""Precision and recall: how much of the generated lies among the real, and the reverse (arXiv 1904.06991)."""
+"""Precision and recall: share of generated images on the real manifold, and the reverse (arXiv 1904.06991)."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gan_bench.errors import InputError
-from gan_bench.metrics.extractors.extractor import Features
-from gan_bench.metrics.metric import Column, Measure, Metric, metrics
+from gan_bench.core.errors import InputError
+from gan_bench.metrics.base import Column, Metric, MetricFunction, metrics
+from gan_bench.metrics.extractors.base import Features
 
 NEIGHBOURS = 3
 ROWS = 500
-"""How many images' distances are looked at at once: larger blocks leave a CPU's cache."""
+"""Rows of a block of the distance matrix; larger blocks exceed a CPU's cache."""
 
 
 class PrecisionRecall(Metric):
-    """Shares of images that lie in a ball around an image of the other kind, as far as its third neighbour."""
+    """Shares of images within a ball of the other set, whose radius is the third-neighbour distance."""
 
     title = "precision and recall"
     source = "arXiv 1904.06991"
     columns = (Column("precision", "precision", "higher"), Column("recall", "recall", "higher"))
 
     def check(self, feature_dim: int, n_real: int, n_fake: int) -> None:
-        """Raise InputError where an image has no third neighbour."""
+        """Raise InputError if an image has no third neighbour."""
         if min(n_real, n_fake) <= NEIGHBOURS:
-            raise InputError(f"prc needs more than {NEIGHBOURS} real and generated images: give more")
+            raise InputError(
+                f"prc requires more than {NEIGHBOURS} real and generated images, not {n_real} and {n_fake}"
+            )
 
-    def against(self, real: Features) -> Measure:
-        """Return precision and recall with respect to `real`, whose balls are kept."""
+    def bind(self, real: Features) -> MetricFunction:
+        """Return precision and recall relative to `real`; its radii are computed once."""
         real_radii = _radii(real.features)
 
-        def measure(fake: Features) -> Mapping[str, float]:
+        def precision_recall(fake: Features) -> Mapping[str, float]:
             precise, recalled = [], torch.zeros_like(real_radii, dtype=torch.bool)
             blocks = zip(torch.split(fake.features, ROWS), torch.split(_radii(fake.features), ROWS), strict=True)
             for block, radii in blocks:
@@ -41,11 +43,11 @@ class PrecisionRecall(Metric):
                 recalled |= (distances <= radii[:, None]).any(0)
             return {"precision": _share(torch.cat(precise)), "recall": _share(recalled)}
 
-        return measure
+        return precision_recall
 
 
 def _radii(features: Tensor) -> Tensor:
-    """Return each image's distance to its third neighbour, [N]; the nearest of all is the image itself."""
+    """Return each image's distance to its third neighbour, [N]; the nearest neighbour is the image itself."""
     distances = (torch.cdist(block, features) for block in torch.split(features, ROWS))
     return torch.cat([each.topk(NEIGHBOURS + 1, largest=False, sorted=False).values.amax(1) for each in distances])
 

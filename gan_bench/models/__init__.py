@@ -1,1 +1,1 @@
-"""The architectures that are compared: one file each; a decorator registers it with its recipe."""
+"""Models: one file per architecture; a decorator registers it with its recipe."""

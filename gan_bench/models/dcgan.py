@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from torch import nn
 
-from gan_bench.models.model import Model, models
-from gan_bench.spec import Recipe
+from gan_bench.core.training_spec import Recipe
+from gan_bench.models.base import Model, models
 
 
 class DCGAN(Model):
-    """4x4/2 (transposed) convolutions with BatchNorm but at the image's side; ReLU in G, LeakyReLU(0.2) in D."""
+    """4x4/2 (transposed) convolutions, BatchNorm except at the images; ReLU in G, LeakyReLU(0.2) in D."""
 
     paper = "arXiv 1511.06434"
     alias = "dcgan"
@@ -55,7 +55,7 @@ class DCGAN(Model):
 
 
 class DCGAN32Recipe(Recipe):
-    """Counted in steps: 150,000 of batch 128 at Adam 2e-4, beta1 0.5."""
+    """Adam 2e-4, beta1 0.5, batch 128, 150,000 steps."""
 
     steps: int | None = 150_000
 

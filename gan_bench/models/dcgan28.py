@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
+from gan_bench.core.training_spec import Recipe
+from gan_bench.models.base import Model, models
 from gan_bench.models.dropout import Dropout
-from gan_bench.models.model import Model, models
-from gan_bench.spec import Recipe
 
 
 class DCGAN28Recipe(Recipe):

@@ -7,18 +7,19 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
+from gan_bench.core.frozen import Rate
+from gan_bench.core.training_spec import Recipe
+from gan_bench.models.base import Model, models
 from gan_bench.models.dropout import Dropout
-from gan_bench.models.model import Model, models
-from gan_bench.spec import Rate, Recipe
 
 SLOPE = 0.3
-"""Keras' own default for LeakyReLU."""
+"""Keras' default for LeakyReLU."""
 EPS, MOMENTUM = 1e-3, 0.01
-"""Keras' own defaults for BatchNormalization; its momentum of 0.99 is 0.01 in PyTorch's convention."""
+"""Keras' defaults for BatchNormalization; its momentum of 0.99 is 0.01 in PyTorch's convention."""
 
 
 class DCGAN28TFRecipe(Recipe):
-    """Adam 1e-4 with Keras' own betas (0.9, 0.999), batch 256, z 100, 50 epochs, dropout 0.3."""
+    """Adam 1e-4 with Keras' default betas (0.9, 0.999), batch 256, z 100, 50 epochs, dropout 0.3."""
 
     lr_g: Rate = 1e-4
     lr_d: Rate = 1e-4

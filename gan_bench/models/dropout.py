@@ -1,4 +1,4 @@
-"""Dropout whose mask is handed in, so that a forward draws nothing."""
+"""Dropout with an explicit mask, so that `forward` draws no random numbers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Multiply by `mask`, which the trainer draws for each lane: 0 with probability p, else 1 / (1 - p).
+    """Multiply by `mask`, drawn by the trainer for each lane: 0 with probability p, else 1 / (1 - p).
 
-    `features` is the shape of one sample's activations. In evaluation mode this is the identity.
+    `features` is the shape of one sample's activations. The identity in evaluation mode. For discriminators only:
+    the trainer draws no masks for G.
     """
 
     mask: Tensor

@@ -8,16 +8,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
+from gan_bench.core.training_spec import Recipe
+from gan_bench.models.base import Model, models
 from gan_bench.models.dropout import Dropout
-from gan_bench.models.model import Model, models
-from gan_bench.spec import Recipe
 
 
 class VanillaRecipe(Recipe):
     """Adam 2e-4, beta1 0.5, 50 epochs; dropout between the discriminator's layers.
 
-    Weights begin at N(0, 2 / fan-in): the GAN paper gives no scale, and without BatchNorm to mend it DCGAN's 0.02
-    leaves the generator so weak that the discriminator wins at once and a class or two is all that is drawn.
+    Weights start from N(0, 2 / fan-in): the GAN paper gives no scale, and without BatchNorm DCGAN's 0.02 makes the
+    generator so weak that the discriminator wins at once and only one or two classes are generated.
     """
 
     init: Literal["dcgan", "he"] = "he"

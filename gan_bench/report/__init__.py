@@ -1,1 +1,1 @@
-"""What the stored runs show and do not show: tables, plots and one page. No torch."""
+"""Reports of stored runs: statistics, tables, plots and the page. Loads no torch."""

@@ -1,13 +1,12 @@
-"""What all plots share: the registry, the style, axes and legends, and drawing every plot to PNG and SVG."""
+"""Rendering of plots to PNG and SVG, and what they share: style, panels, axes and legends."""
 
 from __future__ import annotations
 
-import inspect
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -18,28 +17,17 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from gan_bench.registry import Registry
-from gan_bench.report.data import ReportData
+from gan_bench.report.plots.base import plots
+from gan_bench.report.report_data import ReportData
 
-PLOT_ORDER = (
-    "score_by_model",
-    "samples",
-    "metrics",
-    "score_by_rate",
-    "score_by_time",
-    "epoch_time",
-    "losses",
-    "progress",
-)
-"""The order in which the page shows the built-in plots; others follow by name."""
 MANY_LINES = 40
-"""More lines than this in one panel tell nothing: means and bands are drawn instead."""
+"""With more lines than this in a panel, means and bands are drawn instead."""
 MAX_PANELS = 6
 LOG_RANGE = 12.0
 """An axis whose values span more than this factor is logarithmic."""
 LOG_TICKS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 LABEL_WIDTH, LABEL_HEIGHT = 0.45, 0.3
-"""Inches that a tick label takes at least."""
+"""Minimum size of a tick label in inches."""
 DPI = 150
 PAGE_DPI = 111
 GREY = "#5b6470"
@@ -77,40 +65,28 @@ STYLE: dict[Any, Any] = {
 }
 
 
-Plot: TypeAlias = Callable[[ReportData], Figure | None]
-"""A plot: report data in, a figure out, or None where there is nothing to show.
-
-The first line of its docstring is its heading on the page, the rest its caption.
-"""
-plots: Registry[Plot] = Registry("plot", "gan_bench.report.plots", "gan_bench.plots")
-
-
 @dataclass(frozen=True)
-class Drawn:
-    """A drawn plot: its name, heading and caption, and the same picture as PNG and as SVG."""
+class RenderedPlot:
+    """A plot's name, title and caption, and its figure as PNG and as SVG."""
 
     name: str
-    heading: str
+    title: str
     caption: str
     width: int
-    """How wide a page shows it, in CSS pixels: letters are equally large in all plots."""
+    """Width on the page in CSS pixels, chosen so that text has one size in all plots."""
     png: bytes
     svg: bytes
 
 
-def draw_all(data: ReportData) -> list[Drawn]:
-    """Draw every registered plot that has something to show, in the page's order."""
-    names = plots.names()
-    known = [name for name in PLOT_ORDER if name in names]
-    return [
-        drawn
-        for name in [*known, *(name for name in names if name not in known)]
-        if (drawn := draw(name, data)) is not None
-    ]
+def render_plots(data: ReportData) -> list[RenderedPlot]:
+    """Render every registered plot that has something to show, in the page's order."""
+    names = sorted(plots.names(), key=lambda name: plots.get(name).order)
+    rendered = (render_plot(name, data) for name in names)
+    return [plot for plot in rendered if plot is not None]
 
 
-def draw(name: str, data: ReportData) -> Drawn | None:
-    """Draw one plot in the report's style, leaving no state behind; None where it has nothing to show."""
+def render_plot(name: str, data: ReportData) -> RenderedPlot | None:
+    """Render one plot in the report's style; None without data. Matplotlib's state is not changed."""
     plot = plots.get(name)
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -121,12 +97,10 @@ def draw(name: str, data: ReportData) -> Drawn | None:
         FigureCanvasAgg(figure)
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", metadata={"Software": None})
-        # The layout is settled: solving it again for the second file would double the time.
-        figure.set_layout_engine("none")
+        figure.set_layout_engine("none")  # solving the layout again for the SVG would double the time
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     width = round(figure.get_figwidth() * PAGE_DPI)
-    heading, _, caption = (inspect.getdoc(plot) or name).partition("\n")
-    return Drawn(name, heading.rstrip("."), " ".join(caption.split()), width, png.getvalue(), svg.getvalue())
+    return RenderedPlot(name, plot.title, plot.caption, width, png.getvalue(), svg.getvalue())
 
 
 def panels(
@@ -147,7 +121,7 @@ def panels(
 
 
 def scale_axis(axis: Axis, values: Iterable[float]) -> None:
-    """Make an axis logarithmic, with plain numbers as ticks, where positive values span a wide range."""
+    """Make an axis logarithmic, with plain numbers as tick labels, where positive values span a wide range."""
     found = [float(value) for value in values if math.isfinite(value)]
     plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
     if not found or min(found) <= 0 or max(found) / min(found) < LOG_RANGE:
@@ -158,25 +132,25 @@ def scale_axis(axis: Axis, values: Iterable[float]) -> None:
         return
     axis._set_axes_scale("log")  # type: ignore[attr-defined]
     decades = math.log10(max(found) / min(found))
-    room = _room(axis)
-    subs = next((each for each in LOG_TICKS if decades * len(each) <= room), LOG_TICKS[-1])
-    axis.set_major_locator(LogLocator(subs=subs, numticks=max(3, round(room))))
+    labels = _max_labels(axis)
+    subs = next((each for each in LOG_TICKS if decades * len(each) <= labels), LOG_TICKS[-1])
+    axis.set_major_locator(LogLocator(subs=subs, numticks=max(3, round(labels))))
     axis.set_major_formatter(plain)
     axis.set_minor_formatter(NullFormatter())
 
 
-def _room(axis: Axis) -> float:
-    """Return about how many tick labels fit an axis, side by side or on top of each other."""
-    figure, place = axis.get_figure(), axis.axes.get_position()
+def _max_labels(axis: Axis) -> float:
+    """Return about how many tick labels fit on an axis."""
+    figure, box = axis.get_figure(), axis.axes.get_position()
     if not isinstance(figure, Figure):
         return 6.0
     if axis is axis.axes.xaxis:
-        return place.width * figure.get_figwidth() / LABEL_WIDTH
-    return place.height * figure.get_figheight() / LABEL_HEIGHT
+        return box.width * figure.get_figwidth() / LABEL_WIDTH
+    return box.height * figure.get_figheight() / LABEL_HEIGHT
 
 
 def show_legend(target: Figure | Axes, handles: Sequence[Line2D], **where: Any) -> None:
-    """Put a legend of `handles` on a figure (below its panels) or on a panel."""
+    """Add a legend of `handles` to a figure (below its panels) or to a panel."""
     if not handles:
         return
     if isinstance(target, Figure):
@@ -188,25 +162,25 @@ def show_legend(target: Figure | Axes, handles: Sequence[Line2D], **where: Any) 
 
 
 def label_handles(data: ReportData, labels: Iterable[str], **style: Any) -> list[Line2D]:
-    """Return legend entries for labels in their colours."""
+    """Return legend entries for labels in their colors."""
     style = {"linewidth": 2, **style}
-    return [Line2D([], [], color=data.colours[label], label=label, **style) for label in labels]
+    return [Line2D([], [], color=data.colors[label], label=label, **style) for label in labels]
 
 
 def spread(count: int, width: float) -> list[float]:
-    """Return `count` offsets within +-`width`, neighbours apart, the same at every call."""
+    """Return `count` offsets within +-`width`, consecutive ones apart: a deterministic jitter."""
     if count < 2:
         return [0.0] * count
-    # The golden ratio's multiples never bunch: a jitter without a random draw.
+    # Multiples of the golden ratio are spread evenly for every count.
     return [width * (2 * ((index * 0.6180339887 + 0.5) % 1) - 1) for index in range(count)]
 
 
 def scored_protocols(data: ReportData) -> list[str]:
-    """Return the protocols under which some run has a value, main one first, as many as fit a figure."""
-    scored = set(data.results.loc[data.results["value"].notna(), "protocol_id"])
+    """Return the protocols with a scored run, the main one first, at most MAX_PANELS."""
+    scored = set(data.training_scores.loc[data.training_scores["value"].notna(), "protocol_id"])
     return [key for key in data.protocols if key in scored][:MAX_PANELS]
 
 
 def direction(better: str) -> str:
-    """Return the words that tell which way is better on an axis."""
+    """Return an axis label's note on which direction is better."""
     return f"{better} is better"

@@ -1,6 +1,6 @@
-"""Statistics over few trainings: estimates with intervals, and which of two groups is better and how sure that is.
+"""Statistics over a few trainings: estimates with intervals, and comparisons of two groups.
 
-The unit is one training (a seed), never one evaluation of a checkpoint. After arXiv 2108.13264.
+The unit is one training (a seed), never one evaluation or one generation draw. After arXiv 2108.13264.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Better: TypeAlias = Literal["lower", "higher"]
 Certainty: TypeAlias = Literal["clear", "likely", "unclear", "no claim"]
 
 ROUGH_BELOW = 5
-"""With fewer trainings than this an interval is rough: the bootstrap knows only the values that it saw."""
+"""Intervals over fewer trainings are rough: the bootstrap resamples only the observed values."""
 CONFIDENCE = 0.95
 LIKELY_P = 0.1
-"""Above it the rank test says too little to call a difference likely; three against three can just reach it."""
+"""The largest p-value of a likely difference; three trainings against three can just reach it."""
 RESAMPLES = 2000
 PERMUTATIONS = 9999
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What n trainings say about a score; NaN where n is too small to say it. `low` and `high` bound the mean."""
+    """Statistics of a score over n trainings; NaN where n is too small. `low` and `high` bound the mean."""
 
     n: int
     mean: float
@@ -41,13 +41,13 @@ class Estimate:
 
     @property
     def rough(self) -> bool:
-        """Whether the interval rests on so few trainings that it is a rough guide only."""
+        """Whether the interval is over so few trainings that it is only a rough guide."""
         return self.n < ROUGH_BELOW
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How A's trainings differ from B's; `gain` is above 0 where A is better, in the score's unit."""
+    """Difference between the trainings of A and of B; `gain` is above 0 where A is better, in the score's unit."""
 
     n_a: int
     n_b: int
@@ -55,15 +55,15 @@ class Difference:
     low: float
     high: float
     probability: float
-    """The probability that a training of A beats one of B; a lost (diverged) training loses to every other."""
+    """Probability of improvement: of one training of A over one of B. A diverged training is the worst of all."""
     p_value: float
     """Two-sided permutation test on ranks."""
     smallest_p: float
-    """The smallest p-value that so few trainings can give, however far apart they are."""
+    """The smallest possible p-value for these numbers of trainings."""
     certainty: Certainty
-    """clear: the interval excludes 0 and p < 0.05; likely: it does, and p <= 0.1; no claim: too few.
+    """clear: the interval excludes 0 and p < 0.05; likely: it does, and p <= 0.1; no claim: too few trainings.
 
-    Where mean, ranks and median do not all favour the same side, the difference is unclear.
+    Unclear also where mean, ranks and median do not all favor the same side.
     """
 
 
@@ -89,46 +89,46 @@ def compare(
     a: Sequence[float] | Array,
     b: Sequence[float] | Array,
     better: Better,
-    lost_a: int = 0,
-    lost_b: int = 0,
+    diverged_a: int = 0,
+    diverged_b: int = 0,
     seed: int = 0,
 ) -> Difference:
     """Compare two groups of scores of one metric under one protocol.
 
-    `lost_a` and `lost_b` count trainings that diverged: they have no score and rank below every other. The gain
-    and its interval are over the scored ones only.
+    `diverged_a` and `diverged_b` count trainings that diverged: they have no score and rank below every other. The
+    gain and its interval are over the scored ones only.
     """
     sign = 1.0 if better == "higher" else -1.0
     x, y = sign * finite(a), sign * finite(b)
-    full_x, full_y = with_lost(a, better, lost_a), with_lost(b, better, lost_b)
+    all_x, all_y = with_diverged(a, better, diverged_a), with_diverged(b, better, diverged_b)
     gain = float(np.mean(x) - np.mean(y)) if len(x) and len(y) else math.nan
     enough = len(x) > 1 and len(y) > 1
     low, high = _interval((x, y), _mean_difference, seed) if enough else (math.nan, math.nan)
-    probability = _probability(full_x, full_y)
-    p_value = _permutation_p(full_x, full_y, seed) if enough else math.nan
-    smallest = min(1.0, 2 / math.comb(len(full_x) + len(full_y), len(full_x))) if enough else math.nan
-    shown = enough and not low <= 0 <= high and _agree(gain, probability, full_x, full_y)
-    certainty = _certainty(shown, p_value) if enough else "no claim"
+    probability = _probability(all_x, all_y)
+    p_value = _permutation_p(all_x, all_y, seed) if enough else math.nan
+    smallest = min(1.0, 2 / math.comb(len(all_x) + len(all_y), len(all_x))) if enough else math.nan
+    significant = enough and not low <= 0 <= high and _agree(gain, probability, all_x, all_y)
+    certainty = _certainty(significant, p_value) if enough else "no claim"
     return Difference(len(x), len(y), gain, low, high, probability, p_value, smallest, certainty)
 
 
-def _certainty(shown: bool, p_value: float) -> Certainty:
-    if not shown or p_value > LIKELY_P + 1e-9:
+def _certainty(significant: bool, p_value: float) -> Certainty:
+    if not significant or p_value > LIKELY_P + 1e-9:
         return "unclear"
     return "clear" if p_value < 1 - CONFIDENCE else "likely"
 
 
 def _agree(gain: float, probability: float, x: Array, y: Array) -> bool:
-    """Whether the survivors' mean, the ranks of all trainings, and their median favour the same side."""
-    # Lost trainings turn the ranks and the median against the survivors' mean: then nothing is shown.
+    """Whether the mean of the scored trainings, the ranks of all and their median favor the same side."""
+    # Diverged trainings can turn ranks and median against the mean of the scored ones.
     first, second = (np.median(x), np.median(y)) if gain > 0 else (np.median(y), np.median(x))
     return (gain > 0) == (probability > 0.5) and bool(first >= second)
 
 
-def with_lost(values: Sequence[float] | Array, better: Better, lost: int) -> Array:
-    """Return all trainings so that more is better: the scored ones, and minus infinity for each lost one."""
+def with_diverged(values: Sequence[float] | Array, better: Better, diverged: int) -> Array:
+    """Return all trainings so that more is better: the scored ones, and minus infinity for each diverged one."""
     sign = 1.0 if better == "higher" else -1.0
-    return np.concatenate([sign * finite(values), np.full(lost, -np.inf)])
+    return np.concatenate([sign * finite(values), np.full(diverged, -np.inf)])
 
 
 def _mean(x: Array, axis: int = -1) -> Any:

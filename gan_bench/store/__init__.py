@@ -1,1 +1,1 @@
-"""What is kept of runs: one folder a run, every file of it written atomically, nothing of it pickled."""
+"""Storage of runs: one folder per run, every file written atomically, nothing pickled."""

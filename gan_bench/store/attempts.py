@@ -1,4 +1,4 @@
-"""The attempts at a run: how many there were, what each was made with, and whether that differs."""
+"""Attempts of a run: their number, the environment of each, and the differences between them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from gan_bench.errors import RunError
-from gan_bench.store.folder import ATTEMPT, RunFolder
+from gan_bench.core.errors import RunError
+from gan_bench.store.run_folder import ATTEMPT, RunFolder
 
 EARLIER = "earlier_attempts"
 FROM_STEP = "from_step"
-PASSED_OVER = {ATTEMPT, EARLIER, FROM_STEP}
+IGNORED = {ATTEMPT, EARLIER, FROM_STEP, "eval_every"}
+"""Values that don't change what a training computes."""
 
 
-def made(folder: RunFolder) -> int:
-    """Count the attempts so far; what can't be read doesn't stand in the way of another."""
+def count(folder: RunFolder) -> int:
+    """Return the number of attempts so far; files that can't be read count as none."""
     counts = [0]
     with contextlib.suppress(RunError):
         counts.append(folder.attempt())
@@ -25,16 +26,16 @@ def made(folder: RunFolder) -> int:
     return max(counts)
 
 
-def newest(folder: RunFolder) -> Mapping[str, Any]:
-    """Return the last attempt's environment.json; empty where it can't be read."""
+def last_environment(folder: RunFolder) -> Mapping[str, Any]:
+    """Return the environment of the last attempt; empty where it can't be read."""
     try:
         return folder.environment()
     except RunError:
         return {}
 
 
-def joined(before: Mapping[str, Any], now: Mapping[str, Any], attempt: int) -> dict[str, Any]:
-    """Return what environment.json says of an attempt, and of those that it goes on from."""
+def with_earlier(before: Mapping[str, Any], now: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+    """Return environment.json of an attempt, with the environments of the attempts it was resumed from."""
     values = {**now, ATTEMPT: attempt}
     if now.get(FROM_STEP) and before:
         earlier = before.get(EARLIER, [])
@@ -44,19 +45,19 @@ def joined(before: Mapping[str, Any], now: Mapping[str, Any], attempt: int) -> d
 
 
 def caveat(environment: Mapping[str, Any]) -> str:
-    """Say why a run that was gone on with may differ from an undisturbed one; empty if nothing speaks for it."""
+    """Return why a resumed run may differ from an uninterrupted one; empty if nothing recorded differs."""
     earlier = [each for each in environment.get(EARLIER, []) if isinstance(each, Mapping)]
     if not earlier:
         return ""
     changes = []
-    for key in sorted({key for each in earlier for key in each} - PASSED_OVER):
+    for key in sorted({key for each in earlier for key in each} - IGNORED):
         values = [str(each.get(key)) for each in [*earlier, environment]]
         if len(set(values)) > 1:
             changes.append(f"{key} {' then '.join(dict.fromkeys(values))}")
     if str(environment.get("device", "cpu")) != "cpu" and not environment.get("deterministic"):
-        changes.append("on this kind of device sums have no fixed order")
+        changes.append("GPU kernels without --deterministic")
     if not changes:
         return ""
     return (
-        f"gone on with at step {environment.get(FROM_STEP)}, not promised to be bit for bit: {'; '.join(changes)}"
+        f"Resumed at step {environment.get(FROM_STEP)}; not guaranteed to be bit-identical: {'; '.join(changes)}"
     )

@@ -1,39 +1,44 @@
-"""What a run records on its way, epochs and scores: added to, and brought back to what it was at a checkpoint."""
+"""History of a run, its epochs and scores: appending, and restoring the state of a checkpoint."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from gan_bench.errors import RunError
-from gan_bench.record import Checkpoint, EpochRecord, Score
-from gan_bench.store import fence
-from gan_bench.store.atomic import json_bytes
-from gan_bench.store.folder import BEST, EPOCH_COLUMNS, EPOCHS, SCORES, RunFolder
+from gan_bench.core.errors import RunError
+from gan_bench.core.events import Notice, OnEvent
+from gan_bench.core.files import json_bytes
+from gan_bench.core.records import Checkpoint, EpochRecord, Score
+from gan_bench.store import fenced_writes
+from gan_bench.store.run_folder import BEST, EPOCH_COLUMNS, EPOCHS, SCORES, RunFolder
 
 RECORDED = "recorded"
 
 
 def add_epoch(folder: RunFolder, epoch: EpochRecord) -> None:
-    """Add a line to epochs.csv; one of the same epoch is replaced."""
+    """Append a line to epochs.csv; a line of the same epoch is replaced."""
     kept = [line for line in folder.epochs() if line.epoch != epoch.epoch]
     _write(folder, EPOCHS, _csv([*kept, epoch]))
 
 
 def add_scores(folder: RunFolder, scores: Sequence[Score]) -> None:
-    """Add to scores.json; a score of the same metric, protocol, step and checkpoint is replaced."""
-    new = {_identity(score): score for score in scores}
-    kept = [score for score in folder.scores() if _identity(score) not in new]
-    _write(folder, SCORES, _json([*kept, *new.values()]))
+    """Append to scores.json; see `merged`."""
+    _write(folder, SCORES, scores_json(merged(folder.scores(), scores)))
+
+
+def merged(old: Sequence[Score], new: Sequence[Score]) -> list[Score]:
+    """Return both; of scores of the same metric, protocol, draw, step and checkpoint, the new one."""
+    replaced = {_identity(score): score for score in new}
+    return [*(score for score in old if _identity(score) not in replaced), *replaced.values()]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a run has recorded so far. Its checkpoints carry it, so that their sums vouch for it."""
+    """What a run has recorded so far. It is part of its checkpoints, whose checksums cover it."""
 
     epochs: Sequence[EpochRecord]
     scores: Sequence[Score]
@@ -45,8 +50,8 @@ def so_far(folder: RunFolder, best: Checkpoint | None) -> Recorded:
     return Recorded(folder.epochs(), folder.scores(), best)
 
 
-def within(checkpoint: Checkpoint, recorded: Recorded) -> Checkpoint:
-    """Return a checkpoint that carries what was recorded."""
+def embed(checkpoint: Checkpoint, recorded: Recorded) -> Checkpoint:
+    """Return the checkpoint with the history embedded."""
     best = recorded.best
     arrays = {f"{BEST}/{name}": array for name, array in best.arrays.items()} if best else {}
     values = {
@@ -57,8 +62,8 @@ def within(checkpoint: Checkpoint, recorded: Recorded) -> Checkpoint:
     return Checkpoint({**checkpoint.arrays, **arrays}, {**checkpoint.state, RECORDED: values})
 
 
-def without(checkpoint: Checkpoint) -> tuple[Checkpoint, Recorded] | None:
-    """Undo `within`; None if it was done by another version of gan_bench, in words that this one doesn't know."""
+def extract(checkpoint: Checkpoint) -> tuple[Checkpoint, Recorded] | None:
+    """Undo `embed`; None for a history written by an incompatible version."""
     try:
         values = checkpoint.state[RECORDED]
         epochs = [EpochRecord.model_validate(epoch) for epoch in values[EPOCHS]]
@@ -75,33 +80,39 @@ def without(checkpoint: Checkpoint) -> tuple[Checkpoint, Recorded] | None:
     return Checkpoint(own, state), Recorded(epochs, scores, best)
 
 
-def restore(folder: RunFolder, recorded: Recorded, notify: Callable[[str], None]) -> None:
-    """Make epochs.csv and scores.json what they were; what had changed meanwhile is told to `notify`."""
-    _tell_of_changes(folder, recorded, notify)
+def restore(folder: RunFolder, recorded: Recorded, on_event: OnEvent) -> None:
+    """Restore epochs.csv and scores.json; emit a notice for a file that was changed meanwhile."""
+    _report_changes(folder, recorded, on_event)
     _write(folder, EPOCHS, _csv(recorded.epochs))
-    _write(folder, SCORES, _json(recorded.scores))
+    _write(folder, SCORES, scores_json(recorded.scores))
 
 
 def clear(folder: RunFolder) -> None:
-    """Drop every epoch and score, readable or not; by files that hold none, for a removal can't be fenced."""
-    for name, nothing in ((EPOCHS, _csv([])), (SCORES, _json([]))):
+    """Drop every epoch and score by writing empty files, because a removal can't be fenced."""
+    for name, nothing in ((EPOCHS, _csv([])), (SCORES, scores_json([]))):
         if folder.has(name):
             _write(folder, name, nothing)
 
 
-def _tell_of_changes(folder: RunFolder, recorded: Recorded, notify: Callable[[str], None]) -> None:
-    """Tell of a file that lacks what was in it at the checkpoint; what came later may well be in it, too."""
+def _report_changes(folder: RunFolder, recorded: Recorded, on_event: OnEvent) -> None:
+    """Emit a notice for a file that lacks what it contained at the checkpoint; later entries are expected."""
     try:
         if not {_csv([epoch]) for epoch in recorded.epochs} <= {_csv([epoch]) for epoch in folder.epochs()}:
-            notify(f"{folder.path / EPOCHS}: has changed since it was written; taken from the checkpoint")
-        if not {_json([score]) for score in recorded.scores} <= {_json([score]) for score in folder.scores()}:
-            notify(f"{folder.path / SCORES}: has changed since it was written; taken from the checkpoint")
+            on_event(
+                Notice(f"{folder.path / EPOCHS}: was changed after it was written; restored from the checkpoint")
+            )
+        if not {scores_json([score]) for score in recorded.scores} <= {
+            scores_json([score]) for score in folder.scores()
+        }:
+            on_event(
+                Notice(f"{folder.path / SCORES}: was changed after it was written; restored from the checkpoint")
+            )
     except RunError as fault:
-        notify(f"{fault}; taken from the checkpoint")
+        on_event(Notice(f"{fault}; restored from the checkpoint"))
 
 
 def _identity(score: Score) -> tuple[object, ...]:
-    return score.metric, score.protocol.protocol_id, score.epoch, score.step, score.checkpoint
+    return score.metric, score.protocol.protocol_id, score.draw, score.epoch, score.step, score.checkpoint
 
 
 def _csv(epochs: Sequence[EpochRecord]) -> bytes:
@@ -112,9 +123,10 @@ def _csv(epochs: Sequence[EpochRecord]) -> bytes:
     return text.getvalue().encode()
 
 
-def _json(scores: Sequence[Score]) -> bytes:
+def scores_json(scores: Sequence[Score]) -> bytes:
+    """Return the content of scores.json."""
     return json_bytes([score.model_dump() for score in scores])
 
 
 def _write(folder: RunFolder, name: str, data: bytes) -> None:
-    fence.write_bytes(folder, folder.file(name), data)
+    fenced_writes.write_bytes(folder, folder.file(name), data)

@@ -1,4 +1,4 @@
-"""Which machine this is, and when a process of it began, which tells it from a later one of the same number."""
+"""Identity of this machine and of its processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 
 @functools.cache
 def host_id() -> str:
-    """Return a name for the place where process numbers are unique: host, its boot, and the container on it."""
+    """Return the scope in which process ids are unique: host name, boot id and PID namespace."""
     parts = [socket.gethostname()]
     for source in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         path = Path(source)
@@ -25,14 +25,14 @@ def host_id() -> str:
 
 
 def process_started(pid: int) -> str | None:
-    """Return when a process of this machine began, in words of the system's own; None if it isn't alive.
+    """Return the start time of a process of this machine as the system gives it; None if it is not alive.
 
-    Raises PermissionError for one that lives and can't be looked at: some systems hide other users' processes
-    (Linux where /proc is mounted with hidepid).
+    The start time tells a process from a later one with the same id. Raises PermissionError for a live process
+    that can't be inspected: some systems hide other users' processes (Linux with /proc mounted hidepid).
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]  # ticks since boot: no clock can change them
+        return None if fields[0] in "ZX" else fields[19]  # ticks since boot: independent of clock changes
     except (OSError, IndexError):
         pass
     try:
@@ -41,5 +41,5 @@ def process_started(pid: int) -> str | None:
     except psutil.Error:
         if os.name == "posix":  # elsewhere 0 is a signal
             with contextlib.suppress(ProcessLookupError, OverflowError):
-                os.kill(pid, 0)  # sends nothing, and is refused where somebody else's process is hidden, but there
+                os.kill(pid, 0)  # sends nothing; PermissionError for another user's hidden process
         return None

@@ -1,1 +1,1 @@
-"""How a group of runs is trained: one step, lifted to lanes; one trainer."""
+"""Training of a group of runs: one step, one trainer."""

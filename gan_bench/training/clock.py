@@ -1,4 +1,4 @@
-"""Time spent training, and nothing else."""
+"""Clock of training time on any device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 class Clock:
-    """Seconds between start() and stop(), by CUDA events on a GPU (without waiting for it in between)."""
+    """Seconds between start() and stop(); on a GPU by CUDA events, without synchronizing in between."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
@@ -17,13 +17,13 @@ class Clock:
         self._events: tuple[torch.cuda.Event, torch.cuda.Event] | None = None
 
     def start(self) -> None:
-        """Begin; whatever was launched before is not counted."""
+        """Start timing; work launched before is not counted."""
         if self._cuda:
             self._events = (_event(), _event())
             torch.cuda.synchronize(self._device)
             self._events[0].record()
         else:
-            synchronise(self._device)
+            synchronize(self._device)
             self._start = time.perf_counter()
 
     def stop(self) -> float:
@@ -32,7 +32,7 @@ class Clock:
             self._events[1].record()
             torch.cuda.synchronize(self._device)
             return float(self._events[0].elapsed_time(self._events[1])) / 1000
-        synchronise(self._device)
+        synchronize(self._device)
         return time.perf_counter() - self._start
 
 
@@ -40,7 +40,7 @@ def _event() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Wait until everything launched on the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

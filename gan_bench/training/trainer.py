@@ -1,147 +1,180 @@
-"""The one trainer: a group of runs, epoch by epoch, on data that lives on the device."""
+"""Trainer: trains a group of runs, epoch by epoch, on data that is on the device."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gan_bench import environment
-from gan_bench.errors import InputError
-from gan_bench.losses.loss import losses
-from gan_bench.models.model import build_model
-from gan_bench.record import Checkpoint, EpochRecord
-from gan_bench.spec import RunSpec
+from gan_bench.core.errors import InputError, unknown
+from gan_bench.core.evaluation_spec import BatchNormStatistics
+from gan_bench.core.frozen import Frozen
+from gan_bench.core.records import Checkpoint, EpochRecord
+from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.data.batch import Batch
+from gan_bench.devices import memory, numerics
+from gan_bench.losses.base import build_loss
+from gan_bench.models.base import Model, build_model
+from gan_bench.penalties.base import build_penalty
 from gan_bench.training import precision, state
-from gan_bench.training.clock import Clock, synchronise
-from gan_bench.training.draws import Drawing
+from gan_bench.training.clock import Clock, synchronize
+from gan_bench.training.cpu_kernels import CPUKernels
+from gan_bench.training.cuda_graph import Graph
 from gan_bench.training.epoch import Epoch
-from gan_bench.training.generator import draw
-from gan_bench.training.optimiser import Adam
-from gan_bench.training.program import Advance, Graph
+from gan_bench.training.group_state import GroupState
+from gan_bench.training.penalty_schedule import Penalized, PenaltySchedule
+from gan_bench.training.sampling import Sampler
 from gan_bench.training.step import MEASURES, Step
-from gan_bench.training.streams import Streams, draw_noise, generator
+from gan_bench.training.step_noise import PenaltyNoise, StepNoise, StepNoiseSampler
 
 OnStep: TypeAlias = Callable[[int], None]
+Advance: TypeAlias = Callable[[], None]
+"""Makes one step on tensors that stay in place; nothing of it depends on the host."""
 
 
 class Trainer:
     """Trains runs that differ only in seed and learning rates as lanes of one program; one run is one lane.
 
-    `images` is the training set, uint8 [N, C, H, W], on the device. `dtype` is what parameters are kept in
-    (float64 for comparisons with the oracle). An epoch is N // batch_size steps: the remainder of a
-    permutation is dropped, so that every step has the same shape.
+    `data` is the training set on the device: images uint8 [N, C, H, W], labels [N] or None. `dtype` is that of the
+    parameters (float64 for comparisons with the textbook loop). A step is one update of G and `d_steps` of D, each
+    on its own batch. An epoch is N // (batch_size * d_steps) steps: the remainder of a permutation is dropped, so
+    that every step has the same shapes.
     """
 
     def __init__(
-        self, specs: Sequence[RunSpec], images: Tensor, device: torch.device, dtype: torch.dtype = torch.float32
+        self,
+        specs: Sequence[TrainingSpec],
+        data: Batch,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        cpu_kernels: CPUKernels = "auto",
     ) -> None:
         first = specs[0]
-        self.specs, self.images, self.device, self.dtype = tuple(specs), images, device, dtype
-        self.batch_size = first.batch_size
-        self.steps_per_epoch = len(images) // first.batch_size
+        self.specs, self.data, self.device, self.dtype = tuple(specs), data, device, dtype
+        model = build_model(first)
+        self.recipe, self.batch_size = model.recipe, first.batch_size
+        self.images_per_step = first.batch_size * self.recipe.d_steps
+        """Real images that a step takes for each lane."""
+        self.steps_per_epoch = len(data) // self.images_per_step
         if not self.steps_per_epoch:
+            times = f" x {self.recipe.d_steps} updates of D" if self.recipe.d_steps > 1 else ""
             raise InputError(
-                f"--batch-size {first.batch_size} exceeds the {len(images)} training images of {first.dataset}: "
-                f"choose at most {len(images)}"
+                f"--batch-size {first.batch_size}{times} exceeds the {len(data)} training images of "
+                f"{first.dataset}: choose at most {len(data) // self.recipe.d_steps}"
             )
-        self.total_steps = first.steps or (first.epochs or 1) * self.steps_per_epoch
+        self.total_steps = first.total_steps(len(data))
         self.epochs = math.ceil(self.total_steps / self.steps_per_epoch)
         self.step = 0
         self.epoch = 0
+        self.graphs: dict[Penalized, Graph] = {}
+        """Captured steps (see warmup.py), by the updates of D with a penalty; steps run eagerly without one."""
+        self._set_up_device(first)
+        self._set_up_networks(model, first, cpu_kernels)
 
-        if device.type == "cpu":
-            environment.keep_freed_memory()
-        else:  # every step has the same shapes: the search for the fastest kernels is made once
-            torch.backends.cudnn.benchmark = not environment.is_deterministic()
-        if device.type == "cuda":  # what is timed and captured is what the current device does
-            torch.cuda.set_device(device)
+    def _set_up_device(self, first: TrainingSpec) -> None:
+        if self.device.type == "cpu":
+            memory.keep_freed_memory()
+        else:  # every step has the same shapes: the fastest kernels are searched for once
+            torch.backends.cudnn.benchmark = not numerics.is_deterministic()
+        if self.device.type == "cuda":  # timing and capture use the current device
+            torch.cuda.set_device(self.device)
         precision.set_matmul(first.precision)
-        model = build_model(first)
-        self.recipe = model.recipe
-        with torch.device("meta"):  # structure only: every tensor is this class's own
-            self.g_net, self.d_net = model.generator(), model.discriminator()
-        seeds = [spec.seed for spec in specs]
-        self.g = state.initial(self.g_net, seeds, "g", self.recipe.init, device, dtype)
-        self.d = state.initial(self.d_net, seeds, "d", self.recipe.init, device, dtype)
-        betas = (self.recipe.beta1, self.recipe.beta2)
-        self._g_adam = Adam(self.g, [spec.lr_g for spec in specs], *betas)
-        self._d_adam = Adam(self.d, [spec.lr_d for spec in specs], *betas)
+
+    def _set_up_networks(self, model: Model, first: TrainingSpec, cpu_kernels: CPUKernels) -> None:
+        device, dtype, recipe = self.device, self.dtype, self.recipe
+        g_net, d_net = state.structure(model.generator), state.structure(model.discriminator)
+        self._group = group = GroupState(model, g_net, d_net, self.specs, device, dtype)
+        self.g, self.d = group.g, group.d
         self.compute_dtype = compute = precision.compute_dtype(first.precision, dtype)
-        self._step = Step(self.g_net, self.d_net, losses.get(first.loss)(), compute, device)
-        self._drawing = Drawing(
-            self.recipe.noise,
-            (self.batch_size, self.recipe.z_dim),
-            state.dropouts(self.d_net),
-            dtype,
-            compute,
+        loss, penalty = build_loss(first), build_penalty(first)
+        _check_settings(first, [type(part.recipe) for part in (model, loss, penalty) if part])
+        self.penalties = PenaltySchedule(penalty.interval if penalty else None, recipe.d_steps)
+        self._step = Step(g_net, d_net, loss, penalty, compute, device, cpu_kernels)
+        dropouts = state.dropouts(d_net)
+        shape = (self.batch_size, recipe.z_dim)
+        self._draw_noise = StepNoiseSampler(
+            recipe.noise, shape, dropouts, dtype, compute, loss.uses_real_in_generator
         )
-        self._streams = [Streams(seed, device) for seed in seeds]
-        self._epoch = Epoch(self._streams, len(images), self.batch_size, self.total_steps, device, dtype)
-        self.graph: Graph | None = None
-        """What makes a step where it was captured (see tuning.py); `advance` makes it elsewhere."""
+        self._penalty_noise = PenaltyNoise(group.streams, dropouts, dtype, compute)
+        self._epoch = Epoch(
+            group.streams, len(self.data), self.batch_size, recipe.d_steps, self.total_steps, device, dtype
+        )
+        if self.lanes > 1:
+            self._step.choose_lifting(
+                self.g, self.d, (self.batch_size, recipe.z_dim), (self.batch_size, *self.data.images.shape[1:])
+            )
 
     @property
     def lanes(self) -> int:
-        """How many runs are trained together."""
+        """Number of runs trained together."""
         return len(self.specs)
 
     @property
     def finished(self) -> bool:
-        """Whether every step was made, and every epoch told."""
+        """Whether all steps are made and the last epoch is closed."""
         return self.step >= self.total_steps and not self._epoch.is_open
 
     @property
     def epoch_is_trained(self) -> bool:
-        """Whether every step of the epoch that is open was made."""
+        """Whether all steps of the open epoch are made."""
         return self._epoch.is_trained
 
+    @property
+    def g_net(self) -> nn.Module:
+        """The generator's structure, as it is called on several lanes."""
+        return self._step.g.module
+
+    @property
+    def d_net(self) -> nn.Module:
+        """The discriminator's structure, as it is called on several lanes."""
+        return self._step.d.module
+
     def parameters(self) -> tuple[int, int]:
-        """Return how many parameters one generator and one discriminator have."""
-        counts = [sum(value[0].numel() for value in net.params.values()) for net in (self.g, self.d)]
-        return counts[0], counts[1]
+        """Return the numbers of parameters of one generator and one discriminator."""
+        return self._group.parameters()
 
-    def try_out(self, program: Advance, steps: int) -> tuple[Tensor, float]:
-        """Make steps of a fresh epoch that leave no trace; return the sums of MEASURES [4, lanes], and seconds.
+    def run_trial(self, advance: Advance, steps: int) -> tuple[Tensor, float]:
+        """Make steps of a new epoch, then restore the state; return the sums of MEASURES [4, lanes], and seconds.
 
-        `program` makes one step: `advance`, or what does the same.
+        `advance` makes one step: `advance`, `one_step` or an equivalent.
         """
         clock = Clock(self.device)
-        with self.taken_back():
+        with self.preserved_state():
             self._epoch.open(self.step)
             clock.start()
             for step in range(steps):
                 if step % self.steps_per_epoch == 0:
                     self._epoch.rewind()
-                program()
+                advance()
+                self.step += 1
             return self._epoch.sums(), clock.stop()
 
     @contextlib.contextmanager
-    def taken_back(self) -> Iterator[None]:
-        """Put back whatever the block trains: weights, random streams, the epoch and its clock."""
+    def preserved_state(self) -> Iterator[None]:
+        """Restore everything that the block trains: weights, random streams, the epoch and its clock."""
         before = [self.state(lane) for lane in range(self.lanes)]
         try:
             yield
         finally:
             for lane, checkpoint in enumerate(before):
-                self.load_state_(lane, checkpoint)
-            synchronise(self.device)
+                self.load_state(lane, checkpoint)
+            synchronize(self.device)
 
     def train_epoch(self, on_step: OnStep = lambda step: None) -> list[EpochRecord]:
-        """Train to the end of the epoch, or of the run, and return one record a lane; see `train_steps`."""
+        """Train to the end of the epoch, or of the run, and return one record per lane; see `train_steps`."""
         self.train_steps(on_step)
         return self.close_epoch()
 
     def train_steps(self, on_step: OnStep = lambda step: None, pause: Callable[[], bool] = lambda: False) -> None:
-        """Train until the epoch's steps are made, or until `pause`, asked after every step, says so.
+        """Train until the epoch's steps are made, or until `pause`, called after every step, returns true.
 
-        `on_step` hears the number of steps made so far; nothing waits for the device in between. A paused epoch
-        is gone on with at the next call: also from a checkpoint, and as if there had been no pause.
+        `on_step` is called with the number of steps made so far, without synchronizing the device. A paused epoch
+        continues at the next call, or from a checkpoint, as if it had not been paused.
         """
         epoch = self._epoch
         if not epoch.is_open:
@@ -159,7 +192,7 @@ class Trainer:
         epoch.seconds += clock.stop()
 
     def close_epoch(self) -> list[EpochRecord]:
-        """Return one record a lane of the epoch, all of whose steps were made."""
+        """Close an epoch whose steps are all made, and return one record per lane."""
         epoch = self._epoch
         means = epoch.close()
         self.epoch += 1
@@ -169,92 +202,73 @@ class Trainer:
                 step=self.step,
                 **{name: means[row][lane] for row, name in enumerate(MEASURES)},
                 epoch_seconds=epoch.seconds,
-                images_per_second=epoch.count * self.batch_size / epoch.seconds,
+                images_per_second=epoch.count * self.images_per_step / epoch.seconds,
             )
             for lane in range(self.lanes)
         ]
 
     def generators(self) -> list[torch.Generator]:
-        """Return the sources that a step draws from."""
-        return [lane[name] for lane in self._streams for name in ("noise", "dropout")]
+        """Return the random number generators that a step draws from."""
+        names = ("noise", "dropout") if self.penalties.interval is None else ("noise", "dropout", "penalty")
+        return [lane[name] for lane in self._group.streams for name in names]
 
     def compile(self, on: bool) -> None:
-        """Let torch.compile fuse the layers from the next step on, which is slow for it, or no longer."""
+        """Switch torch.compile on or off; the first compiled step is slow. Captured steps are dropped."""
         self._step.compile(on)
-        self.graph = None
+        self.graphs = {}
 
     def one_step(self) -> None:
-        """Make one step, in the way that was found to be fastest."""
-        if self.graph is None:
+        """Make one step: captured if there is a graph of it, else eagerly."""
+        if not self.graphs:
             self.advance()
         else:
-            self.graph()
+            self.graphs[self.penalties.at(self.step)]()
 
-    def advance(self) -> None:
-        """Make one step: the whole of it on the device, on tensors that stay where they are."""
-        chosen = self.images[self._epoch.next_batch()]
-        draws = self._drawing(self._streams)
-        self._epoch.add_(self._step(self.g, self.d, self._g_adam, self._d_adam, chosen, draws))
+    def advance(self, penalized: Penalized | None = None) -> None:
+        """Make one step eagerly, all of it on the device and on tensors that stay in place.
 
-    def generate(self, lane: int, noise: Tensor) -> Tensor:
-        """Return uint8 images [n, C, H, W] for noise [n, z_dim], with BatchNorm's running statistics.
-
-        They are computed in the type of the parameters, whatever the training's: scores are of the weights.
+        `penalized` is that of the next step by default.
         """
-        params = {name: value[lane : lane + 1] for name, value in self.g.params.items()}
-        buffers = {name: value[lane : lane + 1] for name, value in self.g.buffers.items()}
-        tensors = {**params, **buffers}
+        penalties = [self._penalty_noise if each else None for each in penalized or self.penalties.at(self.step)]
+        group = self._group
+        self._epoch.add(self._step(self.g, self.d, group.g_adam, group.d_adam, self._inputs(), penalties))
 
-        def images(part: Tensor) -> Tensor:
-            return self._step.g.plain(tensors, part.unsqueeze(0)).squeeze(0)
+    def _inputs(self) -> Iterator[tuple[Batch, StepNoise]]:
+        """Draw the batch and the noise of each update of D in a step."""
+        for d_step in range(self.recipe.d_steps):
+            is_last = d_step == self.recipe.d_steps - 1
+            batch = self.data.select(self._epoch.batch_index(d_step))
+            yield batch, self._draw_noise(self._group.streams, updates_g=is_last)
 
-        self.g_net.eval()
-        with environment.full_precision(self.device):
-            drawn = draw(images, noise.to(self.dtype))
-        self.g_net.train()
-        return drawn
-
-    def sample(self, lane: int, count: int, stream: str) -> Tensor:
-        """Return uint8 images [count, C, H, W] from a stream that starts anew: equal calls draw equal noise."""
-        source = generator(self.specs[lane].seed, stream, self.device)
-        return self.generate(lane, draw_noise(self.recipe.noise, (count, self.recipe.z_dim), source, self.dtype))
+    def sampler(self, lane: int, batch_norm: BatchNormStatistics = "running") -> Sampler:
+        """Return a sampler of the lane's generator, with its current weights until they are trained further."""
+        tensors = {name: value[lane : lane + 1] for name, value in {**self.g.params, **self.g.buffers}.items()}
+        return Sampler(self._step.g, tensors, self.recipe, self.specs[lane].seed, batch_norm)
 
     def is_finite(self, lane: int) -> bool:
-        """Return whether every parameter of the lane is a finite number."""
-        params = [value[lane] for net in (self.g, self.d) for value in net.params.values()]
-        return bool(torch.stack([value.isfinite().all() for value in params]).all().item())
+        """Return whether every parameter of the lane is finite."""
+        return self._group.is_finite(lane)
 
     def generator_state(self, lane: int) -> Checkpoint:
-        """Return a copy of what is needed to draw samples: the generator's parameters and buffers."""
-        arrays = {
-            f"g.{name}": value.detach().cpu().numpy().copy()
-            for name, value in self.g.lane(lane).items()
-            if name.startswith(("params.", "buffers."))
-        }
-        return Checkpoint(arrays, {"step": self.step, "epoch": self.epoch})
+        """Return a copy of the generator's parameters and buffers: enough to sample from."""
+        return Checkpoint(self._group.generator_arrays(lane), {"step": self.step, "epoch": self.epoch})
 
     def state(self, lane: int) -> Checkpoint:
-        """Return a copy of all that the lane needs to continue as if it had not been interrupted."""
-        arrays = {
-            f"{net}.{name}": value.detach().cpu().numpy().copy()
-            for net, tensors in (("g", self.g.lane(lane)), ("d", self.d.lane(lane)))
-            for name, value in tensors.items()
-        }
-        arrays |= {f"stream.{name}": value.numpy().copy() for name, value in self._streams[lane].state().items()}
-        state: dict[str, Any] = {"step": self.step, "epoch": self.epoch, "updates": self._g_adam.steps}
+        """Return a copy of the lane's complete training state, from which it continues as if uninterrupted."""
+        counts = {"step": self.step, "epoch": self.epoch, "updates": self._group.updates}
         epoch_arrays, epoch_state = self._epoch.state(lane)
-        return Checkpoint({**arrays, **epoch_arrays}, {**state, **epoch_state})
+        return Checkpoint({**self._group.arrays(lane), **epoch_arrays}, {**counts, **epoch_state})
 
-    def load_state_(self, lane: int, checkpoint: Checkpoint) -> None:
-        """Continue a lane from what `state` returned; the group's lanes must all be at the same step."""
-        tensors = {name: torch.from_numpy(np.array(each)) for name, each in checkpoint.arrays.items()}
-        self.g.load_lane_(lane, _under("g.", tensors))
-        self.d.load_lane_(lane, _under("d.", tensors))
-        self._streams[lane].load(_under("stream.", tensors))
+    def load_state(self, lane: int, checkpoint: Checkpoint) -> None:
+        """Restore a lane from the result of `state`; all lanes must be at the same step."""
+        self._group.load(lane, checkpoint)
         self.step, self.epoch = int(checkpoint.state["step"]), int(checkpoint.state["epoch"])
-        self._g_adam.steps = self._d_adam.steps = int(checkpoint.state["updates"])
-        self._epoch.load_(lane, checkpoint.arrays, checkpoint.state)
+        self._epoch.load(lane, checkpoint.arrays, checkpoint.state)
 
 
-def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _check_settings(spec: TrainingSpec, recipes: Sequence[type[Frozen]]) -> None:
+    """Raise InputError for a setting that is no value of the model's, the loss's or the penalty's recipe."""
+    fields = set().union(*(recipe.model_fields for recipe in recipes))
+    for key in spec.settings:
+        if key not in fields:
+            raise unknown(f"setting of {spec.label}", key, fields)

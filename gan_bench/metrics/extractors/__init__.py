@@ -1,1 +1,1 @@
-"""Networks whose features and logits the scores are computed on, one file each."""
+"""Extractors, one file each: networks whose features and logits scores are computed on."""

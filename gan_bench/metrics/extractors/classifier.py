@@ -1,4 +1,4 @@
-"""The classifier as an extractor, and as a safetensors file."""
+"""ClassifierExtractor: the classifier as an extractor, and its safetensors file."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from gan_bench.data.dataset import resized
-from gan_bench.metrics.extractors.extractor import Extractor, weights_sha256
-from gan_bench.metrics.extractors.fitting import to_float
-from gan_bench.metrics.extractors.network import FEATURES, SIZE, Classifier, folded
+from gan_bench.data.base import resized
+from gan_bench.metrics.extractors.base import Extractor, weights_sha256
+from gan_bench.metrics.extractors.classifier_network import FEATURES, SIZE, Classifier, fold_batch_norm
+from gan_bench.metrics.extractors.classifier_training import to_float
 
-Notes: TypeAlias = Mapping[str, str]
+Metadata: TypeAlias = Mapping[str, str]
 
 
 class ClassifierExtractor(Extractor):
-    """A trained classifier; images of other sizes than 28x28 are resized to it, bilinear and antialiased."""
+    """A trained classifier; images of other sizes are resized to 28x28, bilinear and antialiased."""
 
     feature_dim = FEATURES
 
@@ -29,14 +29,14 @@ class ClassifierExtractor(Extractor):
         self.sha256 = weights_sha256(net.state_dict())
         self.n_classes = net.head.out_features if own_classes else None
         on_cpu = device.type == "cpu"
-        # On a CPU: 64 images' activations fit the cache, and images last is three times slower than channels last.
+        # On a CPU, activations of 64 images fit the cache, and channels-last is 3 times faster than contiguous.
         self.batch_size = 64 if on_cpu else 2000
         self._layout = torch.channels_last if on_cpu else torch.contiguous_format
-        self.net = folded(net).requires_grad_(False).to(device).to(memory_format=self._layout)
+        self.net = fold_batch_norm(net).requires_grad_(False).to(device).to(memory_format=self._layout)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.net.head.weight.device
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,14 +46,14 @@ class ClassifierExtractor(Extractor):
         return features, logits
 
 
-def packed(net: Classifier, notes: Notes) -> bytes:
-    """Return a classifier and notes on how it came about as the bytes of a safetensors file."""
+def classifier_bytes(net: Classifier, metadata: Metadata) -> bytes:
+    """Return a classifier and metadata about its training as the bytes of a safetensors file."""
     weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    return save(weights, metadata=dict(notes))
+    return save(weights, metadata=dict(metadata))
 
 
-def unpacked(data: bytes) -> tuple[Classifier, Notes]:
-    """Return the classifier and the notes of a safetensors file; raise ValueError where it is no such file."""
+def load_classifier(data: bytes) -> tuple[Classifier, Metadata]:
+    """Return the classifier, in eval mode, and the metadata of a safetensors file; raise ValueError for others."""
     try:
         weights = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

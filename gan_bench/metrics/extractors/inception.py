@@ -1,4 +1,4 @@
-"""inception: the Inception v3 of the original FID, as torch-fidelity keeps it; for published tables."""
+"""inception: the Inception v3 of the original FID in torch-fidelity's port; comparable with published tables."""
 
 from __future__ import annotations
 
@@ -15,22 +15,29 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from gan_bench.core.errors import InputError, first_line
+from gan_bench.core.events import Notice
+from gan_bench.core.parsing import parse_path
 from gan_bench.data.download import fetch
-from gan_bench.errors import InputError
-from gan_bench.metrics.extractors.extractor import Context, Extractor, ExtractorSource, extractors, weights_sha256
+from gan_bench.metrics.extractors.base import (
+    Extractor,
+    ExtractorContext,
+    ExtractorSource,
+    extractors,
+    weights_sha256,
+)
 from gan_bench.metrics.fidelity import INCEPTION_URL, inception_network
-from gan_bench.parsing import parse_path
 
 VARIABLE = "GAN_BENCH_INCEPTION_WEIGHTS"
 FILE = INCEPTION_URL.rsplit("/", 1)[-1]
 PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-"""Of the published file, whose name has the first eight digits: a pickle, and the only one that is read."""
+"""Of the published file, whose name has the first eight digits; the only pickle that is read."""
 LIMIT_SECONDS = 600.0
-ADVICE = f"download {INCEPTION_URL} elsewhere and set {VARIABLE} to the file, or give --extractors auto"
+HINT = f"download {INCEPTION_URL} elsewhere and set {VARIABLE} to the file, or give --extractors auto"
 
 
 class InceptionExtractor(Extractor):
-    """The pooled features (2048) and the logits without bias (1008); grey images are tiled to RGB."""
+    """Pooled features (2048) and logits without bias (1008); grey images are repeated to RGB."""
 
     name = "inception"
     feature_dim = 2048
@@ -44,7 +51,7 @@ class InceptionExtractor(Extractor):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self._device
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,39 +69,38 @@ class Inception(ExtractorSource):
     feature_dim = 2048
     dataset = None
 
-    def at_hand(self) -> bool:
-        """Return whether the weights are there."""
+    def is_available(self) -> bool:
+        """Return whether the weights file exists."""
         return weights_path().is_file()
 
-    def check(self, context: Context) -> None:
-        """Raise InputError where the named file is missing, or a download is needed and not allowed."""
+    def check(self, context: ExtractorContext) -> None:
+        """Raise InputError if the named file is missing, or a download is required and `offline`."""
         path = weights_path()
         if path.is_file():
             return
         if os.environ.get(VARIABLE):
-            raise InputError(f"{VARIABLE} names {path}, which is no file: {ADVICE}")
+            raise InputError(f"{VARIABLE} is {path}, which is not a file: {HINT}")
         if context.offline:
-            raise InputError(f"the weights of inception are not at {path}, and --offline was given: {ADVICE}")
+            raise InputError(f"the weights of inception are missing at {path} and --offline was given: {HINT}")
 
-    def build(self, context: Context) -> Extractor:
-        """Return the extractor; raise InputError where its weights can't be had."""
+    def build(self, context: ExtractorContext) -> Extractor:
+        """Return the extractor; raise InputError where its weights are unavailable."""
         self.check(context)
         path = weights_path()
         if not path.is_file():
-            context.notify("the weights of inception (95 MB) are needed and are downloaded before training starts")
+            context.on_event(Notice("Downloading the weights of inception (95 MB) before training starts."))
             deadline = time.monotonic() + LIMIT_SECONDS
             sha256 = f"sha256:{PUBLISHED_SHA256}"
-            fetch([INCEPTION_URL], path, sha256, deadline=deadline, advice=ADVICE, notify=context.notify)
+            fetch([INCEPTION_URL], path, sha256, deadline=deadline, hint=HINT, on_event=context.on_event)
         try:
-            net = inception_network(_as_saved(read_weights(path)))
+            net = inception_network(_saved(read_weights(path)))
         except (OSError, EOFError, RuntimeError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{path} does not hold the weights of inception ({first}): {ADVICE}") from None
+            raise InputError(f"{path} is not the weights of inception ({first_line(error)}): {HINT}") from None
         return InceptionExtractor(net, context.device)
 
 
 def weights_path() -> Path:
-    """Return the file that the weights are looked for at; raise InputError if that is in the home of nobody."""
+    """Return the path of the weights; raise InputError if it starts with the home folder of an unknown user."""
     named = os.environ.get(VARIABLE)
     return parse_path(named, VARIABLE) if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
 
@@ -102,22 +108,22 @@ def weights_path() -> Path:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the arrays of a .safetensors file, or of the published one; raise ValueError for any other file.
 
-    The published file is a pickle: nothing of it is looked at before all of it is known to be that file, since
-    what keeps a crafted pickle from running code (weights_only) was bypassed more than once.
+    The published file is a pickle. Its hash is verified before unpickling, since torch's protection against
+    crafted pickles (weights_only) was bypassed more than once.
     """
     if path.suffix == ".safetensors":
         return dict(load_file(path))
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != PUBLISHED_SHA256:
-        raise ValueError("it is not the published file, and only that one is read; keep others as .safetensors")
+        raise ValueError("not the published file, the only pickle that is read; convert others to .safetensors")
     weights: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError("not a dictionary of arrays")
     return dict(weights)
 
 
-def _as_saved(weights: dict[str, Tensor]) -> io.BytesIO:
-    # torch-fidelity unpickles whatever file it is handed: it gets a copy in memory of arrays read safely.
+def _saved(weights: dict[str, Tensor]) -> io.BytesIO:
+    # torch-fidelity unpickles its file: pass it a copy in memory of arrays that were read safely
     buffer = io.BytesIO()
     torch.save(weights, buffer)
     buffer.seek(0)

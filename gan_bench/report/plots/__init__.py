@@ -1,1 +1,1 @@
-"""One file a plot: each takes the report's data and returns a figure, or None where there is nothing to show."""
+"""One file per plot; each registers a function that returns a figure, or None without data."""

@@ -6,21 +6,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gan_bench.report.data import ReportData
-from gan_bench.report.plotting import MAX_PANELS, panels, plots, scale_axis, spread
-from gan_bench.report.tables import COST_CONDITIONS
-from gan_bench.report.words import number
+from gan_bench.report.formatting import number
+from gan_bench.report.plots.base import plot
+from gan_bench.report.plotting import MAX_PANELS, panels, scale_axis, spread
+from gan_bench.report.report_data import ReportData
+from gan_bench.report.tables.summary import COST_CONDITIONS
 
 MANY_POINTS = 200
 
 
-@plots.register("epoch_time")
+@plot(
+    "epoch_time",
+    title="Epoch time by model",
+    caption="Each point is the median epoch time of one training. A panel holds trainings on one device, in one "
+    "arithmetic, with equal numbers of CPU threads and lanes. With several lanes it is the time of all lanes.",
+    order=60,
+)
 def epoch_time(data: ReportData) -> Figure | None:
-    """Epoch time by model.
-
-    Each point is the median epoch of one training; only trainings on the same device, in the same arithmetic and
-    with as many CPU threads and lanes share a panel. With several lanes the time is that of all of them together.
-    """
+    """Plot epoch times as bars by model, a panel per device, arithmetic, threads and lanes."""
     keys = list(COST_CONDITIONS)
     timed = data.runs[data.runs["epoch_seconds_median"].notna()]
     if timed.empty:
@@ -30,7 +33,7 @@ def epoch_time(data: ReportData) -> Figure | None:
     figure, axes = panels(len(groups), 9.2, 1.2 + 0.42 * rows, columns=1)
     for ax, ((device, arithmetic, threads, lanes), group) in zip(axes, groups, strict=True):
         _panel(ax, data, group)
-        together = "one training at a time" if lanes == 1 else f"{lanes} lanes together"
+        together = "1 lane" if lanes == 1 else f"{lanes} lanes together"
         cores = f"CPU threads: {threads}, " if threads else ""
         ax.set_title(f"{device or 'unnamed device'}, {arithmetic}, {cores}{together}")
     return figure
@@ -39,15 +42,15 @@ def epoch_time(data: ReportData) -> Figure | None:
 def _panel(ax: Axes, data: ReportData, timed: pd.DataFrame) -> None:
     column = "epoch_seconds_median"
     medians = timed.groupby("label")[column].median().sort_values()
-    for place, (label, median) in enumerate(medians.items()):
+    for y, (label, median) in enumerate(medians.items()):
         values = timed.loc[timed["label"] == label, column].iloc[:MANY_POINTS]
-        colour = data.colours[str(label)]
-        ax.barh(place, median, height=0.5, color=colour, alpha=0.28, linewidth=0, zorder=2)
-        places = [place + offset for offset in spread(len(values), 0.16)]
-        ax.scatter(values, places, s=24, color=colour, alpha=0.75, linewidths=0, zorder=3)
+        color = data.colors[str(label)]
+        ax.barh(y, median, height=0.5, color=color, alpha=0.28, linewidth=0, zorder=2)
+        heights = [y + offset for offset in spread(len(values), 0.16)]
+        ax.scatter(values, heights, s=24, color=color, alpha=0.75, linewidths=0, zorder=3)
         ax.annotate(
             f"median {number(median)} s",
-            (max(values), place),
+            (max(values), y),
             xytext=(8, 0),
             textcoords="offset points",
             va="center",

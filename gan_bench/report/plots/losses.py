@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gan_bench.report.data import ReportData
-from gan_bench.report.plotting import MANY_LINES, label_handles, panels, plots, show_legend
+from gan_bench.report.plots.base import plot
+from gan_bench.report.plotting import MANY_LINES, label_handles, panels, show_legend
+from gan_bench.report.report_data import ReportData
 
 PANELS = (
     ("d_loss", "Discriminator loss"),
@@ -19,19 +20,19 @@ PANELS = (
 )
 
 
-@plots.register("losses")
+@plot(
+    "losses",
+    title="Losses and discriminator accuracy",
+    caption="Means over each epoch's steps, one line per training (mean and range where there are many). Faint "
+    "lines are trainings at other rates than the model's best. Losses show whether a training is balanced, not "
+    "how good its images are, and their scale depends on the loss function.",
+    order=70,
+)
 def losses(data: ReportData) -> Figure | None:
-    """Losses and discriminator accuracy.
-
-    Means over each epoch's steps, every training a line (mean and range where there are many); fainter lines are
-    trainings away from the model's best rate. Losses tell whether a training is balanced, not how good its images
-    are, and differ in scale between loss functions.
-    """
+    """Plot losses and the discriminator's accuracies over epochs."""
     if data.epochs.empty:
         return None
-    # Of runs that repeat one training, only the one that counts is drawn: the others' lines would lie on its own.
-    counted = data.epochs["run_id"].isin(data.results["run_id"])
-    epochs = data.epochs[counted].replace([np.inf, -np.inf], np.nan)
+    epochs = data.epochs.replace([np.inf, -np.inf], np.nan)
     best = set(data.at_best_rate()["run_id"])
     many = epochs["run_id"].nunique() > MANY_LINES
     figure, axes = panels(len(PANELS), 4.6, 2.9, sharex=True)
@@ -55,7 +56,7 @@ def _lines(ax: Axes, data: ReportData, epochs: pd.DataFrame, column: str, best: 
         ax.plot(
             own["epoch"],
             own[column],
-            color=data.colours[label],
+            color=data.colors[label],
             linewidth=1.5 if front else 1,
             alpha=0.85 if front else 0.3,
             marker=marker,
@@ -66,9 +67,9 @@ def _lines(ax: Axes, data: ReportData, epochs: pd.DataFrame, column: str, best: 
 def _bands(ax: Axes, data: ReportData, epochs: pd.DataFrame, column: str) -> None:
     for label, own in epochs.groupby("label"):
         found = own.groupby("epoch")[column].agg(["mean", "min", "max"])
-        colour = data.colours[str(label)]
-        ax.fill_between(found.index, found["min"], found["max"], color=colour, alpha=0.15, linewidth=0)
-        ax.plot(found.index, found["mean"], color=colour, linewidth=1.8)
+        color = data.colors[str(label)]
+        ax.fill_between(found.index, found["min"], found["max"], color=color, alpha=0.15, linewidth=0)
+        ax.plot(found.index, found["mean"], color=color, linewidth=1.8)
 
 
 def _finish(ax: Axes, epochs: pd.DataFrame, column: str, title: str) -> None:
@@ -76,10 +77,10 @@ def _finish(ax: Axes, epochs: pd.DataFrame, column: str, title: str) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if column.endswith("accuracy"):
         ax.set_ylim(-0.02, 1.02)
-        ax.set_ylabel("share judged right")
+        ax.set_ylabel("accuracy")
         return
     ax.set_ylabel("loss")
-    # A run that blew up must not press all others flat: the axis shows the bulk, and the line leaves it.
+    # A diverging run is clipped, so that it does not flatten all others.
     low, high = float(epochs[column].min()), float(epochs[column].quantile(0.97))
     if np.isfinite(low) and high > low and epochs[column].max() > 4 * high:
         ax.set_ylim(low - 0.05 * (high - low), high * 1.5)

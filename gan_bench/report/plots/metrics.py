@@ -1,4 +1,4 @@
-"""All metrics of the main protocol, a panel each."""
+"""All metrics of the main protocol, one panel each."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gan_bench.report.data import ReportData
-from gan_bench.report.plotting import GREY, direction, panels, plots, scale_axis, scored_protocols, spread
+from gan_bench.report.dataframes import average_draws
+from gan_bench.report.plots.base import plot
+from gan_bench.report.plotting import GREY, direction, panels, scale_axis, scored_protocols, spread
+from gan_bench.report.report_data import ReportData
 
 MAX_METRICS = 9
 
 
-@plots.register("metrics")
+@plot(
+    "metrics",
+    title="All metrics",
+    caption="Final scores under the main protocol of each training at its model's best rate by the headline "
+    "metric. The short bar is the mean over trainings, the dashed line the real-data reference.",
+    order=30,
+)
 def metrics(data: ReportData) -> Figure | None:
-    """Every metric.
-
-    The last scores under the main protocol, each training at its model's best rate by the headline metric; the
-    short bar is the mean, the dashed line what real images reach.
-    """
+    """Plot every metric of the main protocol by model."""
     protocols = scored_protocols(data)
     if not protocols:
         return None
-    last = _last_scores(data, protocols[0])
-    # A standard deviation over splits of one evaluation accompanies its mean; it ranks nothing.
+    last = _final_scores(data, protocols[0])
+    # A standard deviation over splits or subsets of one evaluation ranks no model.
     names = [name for name in dict.fromkeys(last["metric"]) if not name.endswith("_std")][:MAX_METRICS]
     if len(names) < 2:
         return None
@@ -36,29 +40,29 @@ def metrics(data: ReportData) -> Figure | None:
     return figure
 
 
-def _last_scores(data: ReportData, protocol_id: str) -> pd.DataFrame:
+def _final_scores(data: ReportData, protocol_id: str) -> pd.DataFrame:
     best = data.at_best_rate()
     chosen = best.loc[(best["protocol_id"] == protocol_id) & best["value"].notna(), "run_id"]
     scores = data.scores
     scores = scores[(scores["protocol_id"] == protocol_id) & (scores["checkpoint"] == "last")]
     scores = scores[scores["run_id"].isin(chosen)]
     newest = scores.groupby("run_id")["step"].transform("max")
-    return scores[scores["step"] == newest]
+    return average_draws(scores[scores["step"] == newest])
 
 
 def _panel(ax: Axes, data: ReportData, scores: pd.DataFrame, labels: list[str]) -> None:
     first = scores.iloc[0]
-    for place, label in enumerate(labels):
+    for y, label in enumerate(labels):
         values = sorted(scores.loc[scores["label"] == label, "value"])
-        offsets = [place + offset for offset in spread(len(values), 0.14)]
-        ax.scatter(values, offsets, s=22, color=data.colours[label], alpha=0.65, linewidths=0, zorder=3)
+        offsets = [y + offset for offset in spread(len(values), 0.14)]
+        ax.scatter(values, offsets, s=22, color=data.colors[label], alpha=0.65, linewidths=0, zorder=3)
         if len(values) > 1:
             mean = sum(values) / len(values)
-            ax.plot([mean, mean], [place - 0.3, place + 0.3], color="#1d2129", linewidth=2, zorder=4)
+            ax.plot([mean, mean], [y - 0.3, y + 0.3], color="#1d2129", linewidth=2, zorder=4)
     shown = list(scores["value"])
-    if pd.notna(first["floor"]):
-        shown.append(float(first["floor"]))
-        ax.axvline(float(first["floor"]), color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+    if pd.notna(first["real_reference"]):
+        shown.append(float(first["real_reference"]))
+        ax.axvline(float(first["real_reference"]), color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
     scale_axis(ax.xaxis, shown)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)

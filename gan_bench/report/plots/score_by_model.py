@@ -1,4 +1,4 @@
-"""Score by model: every training, the mean and its interval."""
+"""Score by model: trainings, mean and interval."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gan_bench.report.data import ReportData
-from gan_bench.report.frame import rate_text
+from gan_bench.report.dataframes import rate_text
+from gan_bench.report.plots.base import plot
 from gan_bench.report.plotting import (
     GREY,
     direction,
     panels,
-    plots,
     scale_axis,
     scored_protocols,
     show_legend,
     spread,
 )
+from gan_bench.report.report_data import ReportData
 
 
-@plots.register("score_by_model")
+@plot(
+    "score_by_model",
+    title="Score by model",
+    caption="Each point is one training at the model's best rate: its mean over generation draws. The diamond is "
+    "the mean over trainings, the bar its 95% bootstrap interval. The dashed line is the real-data reference: the "
+    "score of real training images under the same protocol.",
+    order=10,
+)
 def score_by_model(data: ReportData) -> Figure | None:
-    """Score by model.
-
-    Each point is one training at the model's best rate; the bar is the 95% bootstrap interval of the mean, the
-    diamond. The dashed line is the floor: what real training images score against real test images.
-    """
+    """Plot the headline metric by model, a panel per protocol."""
     protocols = scored_protocols(data)
     if not protocols:
         return None
@@ -43,7 +46,7 @@ def score_by_model(data: ReportData) -> Figure | None:
         [
             Line2D([], [], marker="o", linestyle="", color=GREY, alpha=0.6, label="one training"),
             Line2D([], [], marker="D", color="#1d2129", linewidth=2, label="mean and 95% interval"),
-            Line2D([], [], color=GREY, linestyle=(0, (4, 3)), label="floor: real against real"),
+            Line2D([], [], color=GREY, linestyle=(0, (4, 3)), label="reference: real images"),
         ],
     )
     return figure
@@ -53,14 +56,14 @@ def _panel(ax: Axes, data: ReportData, key: str, results: pd.DataFrame) -> None:
     board = data.board(key)
     first = board.iloc[0]
     shown = [float(value) for value in results["value"].dropna()]
-    for place, (_, row) in enumerate(board.iterrows()):
+    for y, (_, row) in enumerate(board.iterrows()):
         values = sorted(results.loc[results["label"] == row["label"], "value"].dropna())
-        offsets = [place + offset for offset in spread(len(values), 0.16)]
-        ax.scatter(values, offsets, s=34, color=data.colours[row["label"]], alpha=0.65, linewidths=0, zorder=3)
-        _mean(ax, place, row)
-    if pd.notna(first["floor"]):
-        shown.append(float(first["floor"]))
-        ax.axvline(float(first["floor"]), color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+        offsets = [y + offset for offset in spread(len(values), 0.16)]
+        ax.scatter(values, offsets, s=34, color=data.colors[row["label"]], alpha=0.65, linewidths=0, zorder=3)
+        _mean(ax, y, row)
+    if pd.notna(first["real_reference"]):
+        shown.append(float(first["real_reference"]))
+        ax.axvline(float(first["real_reference"]), color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
     scale_axis(ax.xaxis, shown)
     ax.set_yticks(range(len(board)), [_tick(row) for _, row in board.iterrows()])
     ax.set_ylim(len(board) - 0.4, -0.6)
@@ -69,11 +72,11 @@ def _panel(ax: Axes, data: ReportData, key: str, results: pd.DataFrame) -> None:
     ax.set_title(data.protocol_title(key))
 
 
-def _mean(ax: Axes, place: int, row: pd.Series[Any]) -> None:
+def _mean(ax: Axes, y: int, row: pd.Series[Any]) -> None:
     dark = "#1d2129"
     if row["n"] > 1:
-        ax.plot([row["interval_low"], row["interval_high"]], [place, place], color=dark, linewidth=2, zorder=4)
-        ax.plot([row["mean"]], [place], marker="D", markersize=5.5, color=dark, zorder=5)
+        ax.plot([row["interval_low"], row["interval_high"]], [y, y], color=dark, linewidth=2, zorder=4)
+        ax.plot([row["mean"]], [y], marker="D", markersize=5.5, color=dark, zorder=5)
 
 
 def _tick(row: pd.Series[Any]) -> str:

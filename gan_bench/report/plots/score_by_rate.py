@@ -7,35 +7,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gan_bench.report.data import ReportData
-from gan_bench.report.frame import rate_text
+from gan_bench.report.dataframes import rate_text
+from gan_bench.report.plots.base import plot
 from gan_bench.report.plotting import (
     GREY,
     direction,
     label_handles,
     panels,
-    plots,
     scale_axis,
     scored_protocols,
     show_legend,
     spread,
 )
+from gan_bench.report.report_data import ReportData
 
 
-@plots.register("score_by_rate")
+@plot(
+    "score_by_rate",
+    title="Score by learning rate",
+    caption="Points are single trainings, lines connect their means. A cross at the top marks a training that "
+    "diverged and has no score. Different rates of generator and discriminator are written G:D.",
+    order=40,
+)
 def score_by_rate(data: ReportData) -> Figure | None:
-    """Score against learning rate.
-
-    Points are single trainings, lines join the means; a cross at the top marks a training that diverged and so has
-    no score. Where the rates of generator and discriminator differ they are written G:D.
-    """
+    """Plot the headline metric by learning rate, a panel per protocol with several rates."""
     protocols = [key for key in scored_protocols(data) if len(_rates(data, key)) > 1]
     if not protocols:
         return None
     figure, axes = panels(len(protocols), 9.2 if len(protocols) == 1 else 4.6, 3.6)
     for ax, key in zip(axes, protocols, strict=True):
         _panel(ax, data, key)
-    shown = data.results[data.results["protocol_id"].isin(protocols)]
+    shown = data.training_scores[data.training_scores["protocol_id"].isin(protocols)]
     handles = label_handles(data, sorted(shown["label"].unique()), marker="o", markersize=5)
     if (shown["status"] == "diverged").any():
         handles.append(Line2D([], [], color=GREY, marker="x", linestyle="", label="diverged"))
@@ -44,20 +46,20 @@ def score_by_rate(data: ReportData) -> Figure | None:
 
 
 def _rates(data: ReportData, key: str) -> list[tuple[float, float]]:
-    rows = data.results[data.results["protocol_id"] == key]
+    rows = data.training_scores[data.training_scores["protocol_id"] == key]
     return sorted(set(zip(rows["lr_g"], rows["lr_d"], strict=True)))
 
 
 def _panel(ax: Axes, data: ReportData, key: str) -> None:
-    rows = data.results[data.results["protocol_id"] == key]
+    rows = data.training_scores[data.training_scores["protocol_id"] == key]
     rates = _rates(data, key)
-    place = {rate: index for index, rate in enumerate(rates)}
-    rows = rows.assign(x=[float(place[rate]) for rate in zip(rows["lr_g"], rows["lr_d"], strict=True)])
+    position = {rate: index for index, rate in enumerate(rates)}
+    rows = rows.assign(x=[float(position[rate]) for rate in zip(rows["lr_g"], rows["lr_d"], strict=True)])
     labels = sorted(rows["label"].unique())
     width = 0.5 / max(len(labels), 1)
     for index, label in enumerate(labels):
         own = rows[rows["label"] == label]
-        _line(ax, own.assign(x=own["x"] + width * (index - (len(labels) - 1) / 2)), data.colours[label], width)
+        _line(ax, own.assign(x=own["x"] + width * (index - (len(labels) - 1) / 2)), data.colors[label], width)
     first = data.board(key).iloc[0]
     scale_axis(ax.yaxis, rows["value"].dropna())
     ax.set_xticks(range(len(rates)), [rate_text(*rate) for rate in rates], rotation=45 if len(rates) > 6 else 0)
@@ -69,14 +71,13 @@ def _panel(ax: Axes, data: ReportData, key: str) -> None:
     ax.set_title(data.protocol_title(key, two_lines=True), fontsize=9.5)
 
 
-def _line(ax: Axes, own: pd.DataFrame, colour: str, width: float) -> None:
+def _line(ax: Axes, own: pd.DataFrame, color: str, width: float) -> None:
     scored = own[own["value"].notna()].sort_values(["x", "value"])
     means = scored.groupby("x")["value"].mean()
-    ax.plot(means.index, means.to_numpy(), color=colour, linewidth=2, zorder=3)
+    ax.plot(means.index, means.to_numpy(), color=color, linewidth=2, zorder=3)
     for x, group in scored.groupby("x"):
-        places = [float(x) + offset for offset in spread(len(group), width * 0.25)]  # type: ignore[arg-type]
-        ax.scatter(places, group["value"], s=26, color=colour, alpha=0.65, linewidths=0, zorder=4)
-    lost = own.loc[own["status"] == "diverged", "x"]
-    ax.scatter(
-        lost, [0.965] * len(lost), marker="x", s=36, color=colour, transform=ax.get_xaxis_transform(), zorder=5
-    )
+        positions = [float(x) + offset for offset in spread(len(group), width * 0.25)]  # type: ignore[arg-type]
+        ax.scatter(positions, group["value"], s=26, color=color, alpha=0.65, linewidths=0, zorder=4)
+    diverged = own.loc[own["status"] == "diverged", "x"]
+    top = [0.965] * len(diverged)
+    ax.scatter(diverged, top, marker="x", s=36, color=color, transform=ax.get_xaxis_transform(), zorder=5)

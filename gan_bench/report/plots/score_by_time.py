@@ -1,4 +1,4 @@
-"""Score against training time: what quality costs."""
+"""Score by training time."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gan_bench.report.data import ReportData
+from gan_bench.report.dataframes import average_draws
+from gan_bench.report.plots.base import plot
 from gan_bench.report.plotting import (
     GREY,
     MANY_LINES,
     direction,
     label_handles,
     panels,
-    plots,
     scale_axis,
     scored_protocols,
     show_legend,
 )
+from gan_bench.report.report_data import ReportData
 
 Groups: TypeAlias = Iterable[tuple[tuple[str, ...], pd.DataFrame]]
 
 MARKERS = "osD^vP*X"
 
 
-@plots.register("score_by_time")
+@plot(
+    "score_by_time",
+    title="Score by training time",
+    caption="Scores during training at each model's best rate; the large point is the end of a training. The time "
+    "of lanes, trained as one program, is divided evenly among them, without evaluation, warm-up and disk.",
+    order=50,
+)
 def score_by_time(data: ReportData) -> Figure | None:
-    """Score against training time.
-
-    What each minute of training buys, at each model's best rate; the last point of a line ends a training. The
-    time of trainings that shared one program is divided evenly among them; evaluation, warm-up and disk are
-    not counted.
-    """
+    """Plot the headline metric by training time, a panel per protocol."""
     protocols = scored_protocols(data)
     timed = _timed_scores(data)
     protocols = [key for key in protocols if (timed["protocol_id"] == key).any()]
@@ -54,14 +56,15 @@ def score_by_time(data: ReportData) -> Figure | None:
 
 
 def _timed_scores(data: ReportData) -> pd.DataFrame:
-    """Return the headline scores of finished runs at their best rates, with the training time spent up to each."""
+    """Return the headline scores of finished runs at their best rates, with the training time up to each."""
     best = data.at_best_rate()
     best = best.loc[best["value"].notna(), ["run_id", "protocol_id", "metric", "device_name", "threads"]]
     if best["threads"].nunique() > 1:
-        # The same processor with other threads is another device as far as time goes.
+        # One processor with different numbers of threads has different speeds.
         threads = best["threads"].replace("", "unknown")
         best = best.assign(device_name=best["device_name"] + ", CPU threads: " + threads)
-    scores = data.scores[data.scores["checkpoint"] == "last"].merge(best, on=["run_id", "protocol_id", "metric"])
+    scores = average_draws(data.scores[data.scores["checkpoint"] == "last"])
+    scores = scores.merge(best, on=["run_id", "protocol_id", "metric"])
     if data.epochs.empty or scores.empty:
         return scores.assign(seconds=pd.Series(dtype=float)).iloc[:0]
     epochs = data.epochs.sort_values(["run_id", "epoch"])
@@ -79,15 +82,15 @@ def _panel(ax: Axes, data: ReportData, key: str, scores: pd.DataFrame, markers: 
     for (label, device, *_), own in cast("Groups", scores.groupby(by)):
         if many:
             own = own.groupby("epoch")[["seconds", "value"]].mean()
-        colour = data.colours[label]
-        ax.plot(own["seconds"], own["value"], color=colour, linewidth=1.3, alpha=0.8, zorder=3)
-        ax.scatter(own["seconds"][:-1], own["value"][:-1], s=9, color=colour, linewidths=0, alpha=0.8, zorder=3)
-        ax.scatter(own["seconds"][-1:], own["value"][-1:], s=40, color=colour, marker=markers[device], zorder=4)
+        color = data.colors[label]
+        ax.plot(own["seconds"], own["value"], color=color, linewidth=1.3, alpha=0.8, zorder=3)
+        ax.scatter(own["seconds"][:-1], own["value"][:-1], s=9, color=color, linewidths=0, alpha=0.8, zorder=3)
+        ax.scatter(own["seconds"][-1:], own["value"][-1:], s=40, color=color, marker=markers[device], zorder=4)
     scale_axis(ax.yaxis, scores["value"])
     scale_axis(ax.xaxis, scores["seconds"])
     ax.margins(0.06)
-    alone = (data.runs["lanes"] <= 1).all()
-    time = "training time of one run [s]" if alone else "training time / lanes [s]"
+    single = (data.runs["lanes"] <= 1).all()
+    time = "training time of one run [s]" if single else "training time / lanes [s]"
     ax.set_xlabel(time + (", mean over seeds" if many else ""))
     ax.set_ylabel(f"{first['title']} ({direction(first['better'])})")
     ax.set_title(data.protocol_title(key, two_lines=True), fontsize=9.5)

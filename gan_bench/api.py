@@ -1,0 +1,170 @@
+"""The Python API: run a matrix, evaluate runs, load results, write a report. The command line calls these."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gan_bench.core import signals
+from gan_bench.core.errors import GanBenchError, InputError
+from gan_bench.core.evaluation_spec import EvaluationSpec
+from gan_bench.core.events import Notice, OnEvent, ignore_events
+from gan_bench.core.failures import failure_reason
+from gan_bench.core.matrix import Group, Matrix, group_runs
+from gan_bench.core.options import DEFAULT_OUT, Options
+from gan_bench.core.records import RunRecord
+from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.runner.plan import Plan, make_context, plan
+from gan_bench.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gan_bench.report.write_report import ReportPaths
+    from gan_bench.runner.context import RunContext
+
+ALL_RUNS = "all"
+
+
+def run(matrix: Matrix, options: Options | None = None, on_event: OnEvent = ignore_events) -> list[RunRecord]:
+    """Train, evaluate, time and store every run of a matrix that lacks a result; return the records of all.
+
+    Raises InputError before anything is started or written, RunError when results can't be stored.
+    """
+    return execute(plan(matrix, options or Options(), on_event), on_event)
+
+
+def execute(planned: Plan, on_event: OnEvent = ignore_events) -> list[RunRecord]:
+    """Execute a plan; see `run`."""
+    # imported here to keep the import of this module cheap: these load torch
+    import torch
+
+    from gan_bench.runner import evaluate as evaluation
+    from gan_bench.runner.executors.base import executors
+    from gan_bench.runner.lane_autotune import choose_lanes
+    from gan_bench.runner.run_group import run_group
+    from gan_bench.runner.scheduler import Scheduler
+
+    context, options = planned.context, planned.options
+    store = Store.open(options.out, create=True, on_event=on_event)
+    if options.fresh:
+        for spec in planned.to_train:
+            store.discard(spec)
+    store.expect(planned.to_train)
+    jobs = min(options.jobs, max(1, len(planned.groups) + len(planned.to_evaluate)))
+    threads = max(1, torch.get_num_threads() // jobs)
+    with signals.handle_signals():
+        _prepare_references([*planned.to_train, *planned.to_evaluate], context, on_event)
+        lanes = options.lanes or _with_threads(
+            threads, lambda: choose_lanes(planned.to_train, context, store, jobs, on_event)
+        )
+        groups = group_runs(planned.to_train, lanes) + [Group((spec,)) for spec in planned.to_evaluate]
+        Scheduler(
+            store=store,
+            executor=executors.get(options.executor)(),
+            work=functools.partial(run_group, context=context),
+            options=options.model_copy(update={"jobs": jobs}),
+            lanes=lanes,
+            threads=threads,
+            is_complete=evaluation.completion(store, context, on_event),
+            on_event=on_event,
+        ).schedule(groups)
+        signals.check()  # a signal at the very end: leave without writing a report
+    records = (store.outcome(spec) for spec in planned.specs)
+    return [record for record in records if record]
+
+
+def evaluate(
+    runs: Sequence[str],
+    evaluation: EvaluationSpec | None = None,
+    options: Options | None = None,
+    on_event: OnEvent = ignore_events,
+) -> list[RunRecord]:
+    """Evaluate trained runs of `options.out` from their stored weights; return their records.
+
+    `runs` are run ids or beginnings of them; `all` is every run that is done. Existing scores are not computed
+    again. Raises InputError for unknown or untrained runs, and for an invalid evaluation.
+    """
+    from dataclasses import replace
+
+    from gan_bench.core.registry import load_plugins
+    from gan_bench.devices import select
+    from gan_bench.metrics.base import resolve_metrics
+
+    options, evaluation = options or Options(), evaluation or EvaluationSpec()
+    load_plugins(options.plugins)
+    evaluation = evaluation.model_copy(update={"metrics": resolve_metrics(evaluation.metrics)})
+    store = Store.open(options.out, create=False, on_event=on_event)
+    specs = _chosen(store, runs)
+    context = make_context(options, select.find_device(options.device), "")
+    context = replace(context, evaluation=evaluation)
+    for name in dict.fromkeys(spec.dataset for spec in specs):
+        context.evaluator(name, on_event)  # raises InputError for what can't work
+    return execute(Plan(tuple(specs), (), (), tuple(specs), "", context), on_event)
+
+
+def load_results(folder: Path | str = DEFAULT_OUT) -> pd.DataFrame:
+    """Return one row per run of a results folder with an outcome: the columns of runs.csv."""
+    from gan_bench.report.dataframes import runs_frame
+
+    return runs_frame(Store.open(Path(folder).expanduser(), create=False).runs())
+
+
+def write_report(folder: Path | str = DEFAULT_OUT, on_event: OnEvent = ignore_events) -> ReportPaths:
+    """Write tables, plots and the page of a results folder into its `report/`; loads no torch.
+
+    Raises InputError where there are no results.
+    """
+    from gan_bench.report import write_report as report
+
+    folder = Path(folder).expanduser()
+    runs = Store.open(folder, create=False, on_event=on_event).runs()
+    if not runs:
+        raise InputError(f"{folder}: no run has a result yet; `gan-bench run --out {folder}` creates some")
+    return report.write_report(runs, folder / "report")
+
+
+def _chosen(store: Store, runs: Sequence[str]) -> list[TrainingSpec]:
+    if not runs:
+        raise InputError("no runs: name run ids, beginnings of them, or all")
+    if ALL_RUNS in runs:
+        specs = [run.spec for run in store.runs() if run.record.status == "done"]
+        if not specs:
+            raise InputError(
+                f"{store.root}: no run is trained yet; `gan-bench run --out {store.root}` trains some"
+            )
+        return specs
+    found = {run.record.run_id: run for run in map(store.find, runs)}
+    for run_id, stored in found.items():
+        if stored.record.status != "done":
+            raise InputError(f"run {run_id}: it {stored.record.status}, so there is nothing to evaluate")
+    return [stored.spec for stored in found.values()]
+
+
+def _prepare_references(specs: Sequence[TrainingSpec], context: RunContext, on_event: OnEvent) -> None:
+    """Score real images and noise once, before any training, so that worker processes find them in the cache."""
+    from gan_bench.devices import memory
+    from gan_bench.runner.evaluate import report_progress
+
+    for name in dict.fromkeys(spec.dataset for spec in specs):
+        try:
+            context.evaluator(name, on_event).prepare(report_progress(on_event, ""))
+        except (GanBenchError, OSError):  # invalid input, or the reader of events is gone
+            raise
+        except Exception as error:  # a metric that fails is recorded for each run, after its training
+            on_event(Notice(f"scoring the reference images of {name} failed: {failure_reason(error)}"))
+        memory.release_memory(context.device)  # needed by worker processes
+
+
+def _with_threads(threads: int, function: Callable[[], dict[str, int]]) -> dict[str, int]:
+    """Return function(), called with the number of CPU threads that a worker process has."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return function()
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,81 @@
+"""gan-bench eval: evaluate finished runs under another protocol; nothing is trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gan_bench.cli import options as shared
+from gan_bench.core.errors import InputError
+
+if TYPE_CHECKING:
+    from gan_bench.core.records import StoredRun
+    from gan_bench.store.store import Store
+
+ALL = "all"
+
+
+@click.command("eval")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@shared.evaluation_options
+@shared.shared_options("out", "device", "data_root", "offline", "plugins")
+@shared.json_option
+def eval_(**given: Any) -> None:
+    """Evaluate finished runs under another protocol: metrics, extractors, samples, draws, reference split.
+
+    RUN is a run id, the beginning of one or more, a run's folder, or all. Scores that a run already has under the
+    protocol are kept; the others are computed from its stored weights.
+
+    \b
+    gan-bench eval all --metrics kid
+    gan-bench eval dcgan28 --eval-samples 50000 --eval-draws 5 --reference-split train
+    """
+    from gan_bench import api
+    from gan_bench.cli.run import conclude, stored_runs
+    from gan_bench.cli.ui.progress_display import ProgressDisplay
+    from gan_bench.store.store import Store
+
+    options, evaluation = shared.make_options(given), shared.make_evaluation(given)
+    as_json: bool = given["as_json"]
+    with ProgressDisplay(as_json) as display:
+        runs = choose_runs(Store.open(options.out, create=False, on_event=display), given["runs"])
+        specs = [run.spec for run in runs]
+        display.expect(f"{len(runs)} run{'s' * (len(runs) != 1)} to evaluate in {options.out}", specs)
+        api.evaluate([spec.run_id for spec in specs], evaluation, options, display)
+        display.note("writing the report")
+        api.write_report(options.out)
+    conclude(stored_runs(options.out, specs), options.out, as_json, list(display.protocols))
+
+
+def choose_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:
+    """Return the runs that were typed, each once; raise InputError for a text that names none that is done."""
+    done = {run.spec.run_id: run for run in store.runs() if run.record.status == "done"}
+    chosen: dict[str, StoredRun] = {}
+    for text in texts:
+        folder, typed = shared.split_run(text, store.root)
+        if folder.resolve() != store.root.resolve():
+            raise InputError(f"{text}: a run of another results folder; type --out {folder}")
+        matching = {name: run for name, run in done.items() if typed == ALL or name.startswith(typed)}
+        chosen |= matching or {run.spec.run_id: run for run in [_find(store, typed)]}
+    return list(chosen.values())
+
+
+def _find(store: Store, text: str) -> StoredRun:
+    """Return the run that `text` names; raise InputError if there is none, or if it has no images to evaluate."""
+    if text == ALL:
+        raise InputError(f"{store.root}: no run is done yet; train some with gan-bench run --out {store.root}")
+    try:
+        run = store.find(text)
+    except InputError:
+        if os.sep in text or Path(text).exists():
+            raise InputError(
+                f"{text}: evaluating images or models from a path is not supported yet; type run ids or all"
+            ) from None
+        raise
+    if run.record.status != "done":
+        raise InputError(f"{run.spec.run_id} is {run.record.status}: only runs that are done can be evaluated")
+    return run

@@ -1,0 +1,150 @@
+"""Tables and JSON lines on stdout; notices and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gan_bench.core.errors import printable
+from gan_bench.core.events import Event, Notice
+from gan_bench.core.frozen import finite_or_null
+
+if TYPE_CHECKING:
+    from gan_bench.core.records import Score, StoredRun
+
+MIN_WIDTH = 170
+"""Columns of the output where there is no terminal."""
+SCORE_COLUMNS = {
+    "FID": "fid",
+    "KID": "kid_mean",
+    "IS": "inception_score_mean",
+    "precision": "precision",
+    "recall": "recall",
+    "classes": "modes_covered",
+}
+"""Scores in the table of runs, where any run has them; the report has all."""
+OPTIONAL_COLUMNS = ("px", "s/epoch", "classes", "KID", "IS", "precision", "recall")
+"""Columns of the table of runs that are omitted on a narrow terminal, the first one first."""
+
+
+def console() -> Console:
+    """Return the console for results; without a terminal it is wide enough for every table."""
+    plain = Console(highlight=False, emoji=False)
+    return plain if plain.is_terminal else Console(highlight=False, emoji=False, width=max(MIN_WIDTH, plain.width))
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", optional: Sequence[str] = ()
+) -> None:
+    """Print rows with equal keys as a table, numbers right-aligned, or as JSON lines.
+
+    Columns named in `optional` are omitted, the first of them first, where the terminal is too narrow.
+    """
+    if as_json:
+        for row in rows:
+            print_json(row)
+        return
+    if not rows:
+        return
+    screen, keys = console(), list(rows[0])
+    spare = [key for key in optional if key in keys]
+    while spare and screen.measure(_table(rows, keys, title)).maximum >= screen.width:
+        keys.remove(spare.pop(0))
+    screen.print(_table(rows, keys, title))
+
+
+def _table(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], title: str) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False
+    )
+    for key in keys:
+        numeric = all(isinstance(row[key], (int, float)) or row[key] in ("", None) for row in rows)
+        table.add_column(key, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_text(row[key])) for key in keys))  # plain text: brackets are not markup
+    return table
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """Print one JSON object on a line; numbers that are not finite become null."""
+    click.echo(json.dumps(finite_or_null(values), allow_nan=False, default=str))
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else one_line(str(value))
+
+
+def one_line(text: str) -> str:
+    """Return text as one line without control characters."""
+    return printable(" ".join(text.split()))
+
+
+def print_error_line(text: str) -> None:
+    """Print to stderr, without control characters: text may come from a stored file."""
+    click.echo(printable(text), err=True)
+
+
+def print_notice(event: Event) -> None:
+    """Print a notice to stderr; a listener that ignores other events."""
+    if isinstance(event, Notice):
+        print_error_line(event.text)
+
+
+def run_rows(runs: Sequence[StoredRun], protocols: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return one row per run for the table that ends `gan-bench run`, with scores of one protocol if possible.
+
+    That is the first of `protocols`, or else of the report, that scored the run.
+    """
+    from gan_bench.report.dataframes import primary_scores, protocol_order, rate_text
+
+    order = [*protocols, *protocol_order(runs)]
+    scores = {run.record.run_id: primary_scores(run, order) for run in runs}
+    scored = {key for found in scores.values() for key in found}
+    columns = {title: key for title, key in SCORE_COLUMNS.items() if key in scored}
+    return [
+        {
+            "model": run.spec.label,
+            "px": run.spec.image_size,
+            "lr": rate_text(run.spec.lr_g, run.spec.lr_d),
+            "seed": run.spec.seed,
+            "status": run.record.status,
+            "verdict": run.record.verdict,
+            **{title: _value(scores[run.record.run_id].get(key)) for title, key in columns.items()},
+            "s/epoch": run.epoch_seconds_median,
+            "train s": run.record.train_seconds,
+        }
+        for run in sorted(runs, key=lambda run: (run.spec.label, run.spec.lr_g, run.spec.lr_d, run.spec.seed))
+    ]
+
+
+def _value(score: Score | None) -> float | None:
+    return None if score is None else score.value
+
+
+def print_runs(runs: Sequence[StoredRun], page: Path, protocols: Sequence[str] = ()) -> None:
+    """Print the runs' scores and costs, the report's conclusions, and the path of its page.
+
+    Scores are those of the first of `protocols` that scored the runs, or else of the report's main protocol.
+    """
+    from gan_bench.report.findings import conclusions, warning
+    from gan_bench.report.report_data import report_data
+
+    print_rows(run_rows(runs, protocols), as_json=False, optional=OPTIONAL_COLUMNS)
+    data, screen = report_data(runs), console()
+    shown = [key for key in (*protocols, *data.protocols) if key in data.protocols][:1]
+    for line in filter(None, [warning(data), *(text for key in shown for text in conclusions(data, key))]):
+        screen.print(line, markup=False, soft_wrap=not screen.is_terminal)  # names are not markup
+    click.echo(f"\nReport: {page}")

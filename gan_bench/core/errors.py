@@ -1,0 +1,47 @@
+"""Errors that users see; each carries its exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GanBenchError(Exception):
+    """Base of the errors whose message is shown to the user as one line."""
+
+    exit_code = 1
+
+
+class InputError(GanBenchError):
+    """Invalid user input. The message names what was asked, what is wrong and what to type instead.
+
+    Raised before anything is started or written.
+    """
+
+    exit_code = 2
+
+
+class RunError(GanBenchError):
+    """A failure outside the user's input once work has begun, such as a full disk."""
+
+
+class RunTakenError(RunError):
+    """The run is leased by another process, which keeps it."""
+
+
+def printable(text: str) -> str:
+    """Return text with every control and format character replaced by a space; newlines stay."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, or its type where the message is empty."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """Return the error for an unregistered name, with the closest registered names."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}."
+    return InputError(f"unknown {kind} {name!r}: {hint}")

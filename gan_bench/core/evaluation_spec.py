@@ -1,0 +1,77 @@
+"""EvaluationSpec: what is computed on a trained generator. EvaluationProtocol: what a score depends on."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from gan_bench.core.frozen import Count, Frozen, Line, Name, UserInput, canonical_json, sha256_hex
+
+Samples = Annotated[int, Field(ge=16, le=10**6)]
+"""Images that scores are computed on; they and their features are held in memory."""
+Draws = Annotated[int, Field(ge=1, le=100)]
+Split: TypeAlias = Literal["test", "train"]
+BatchNormStatistics: TypeAlias = Literal["running", "batch", "standing"]
+Weights: TypeAlias = Literal["raw", "ema"]
+
+
+SAMPLE_BATCH = 500
+"""Images that a generator samples at once; with `batch` statistics they are part of the protocol."""
+STANDING_BATCHES = 50
+
+
+class EvaluationSpec(UserInput):
+    """What is computed on a trained generator. Not part of a run's identity."""
+
+    metrics: tuple[Name, ...] = ("fid", "is", "kid", "prc", "modes")
+    extractors: tuple[Name, ...] = ("auto",)
+    """`auto` is the data set's own classifier, or inception where it has no labels."""
+    samples: Samples = 10_000
+    draws: Draws = 1
+    """Independent sample sets drawn from one generator."""
+    reference_split: Split = "test"
+    """The real images that samples are compared with."""
+    batch_norm: BatchNormStatistics = "running"
+    """BatchNorm statistics while sampling: running averages, each batch's own, or standing (arXiv 1809.11096)."""
+
+    @property
+    def batch_norm_protocol(self) -> str:
+        """The BatchNorm statistics in words, with batch size and count where scores depend on them."""
+        return {
+            "running": "running",
+            "batch": f"batch of {SAMPLE_BATCH}",
+            "standing": f"standing over {STANDING_BATCHES} batches of {SAMPLE_BATCH}",
+        }[self.batch_norm]
+
+
+class EvaluationProtocol(Frozen):
+    """Everything a score depends on besides the training; scores of different protocols are never compared."""
+
+    dataset: Name
+    dataset_sha256: str
+    reference_split: Split
+    n_real: Count
+    n_fake: Count
+    extractor: Name
+    extractor_sha256: str
+    resize: str
+    weights: Weights = "raw"
+    batch_norm: Line = "running"
+    """Statistics used by the generator's BatchNorm layers, with batch size and count where those matter."""
+    kid_subset_size: Count
+    seed: int
+    torch_fidelity_version: str
+    protocol_version: int = 2
+
+    @property
+    def protocol_id(self) -> str:
+        """`p` and 8 hex digits of the hash of all fields; no reader takes it for a number."""
+        return _protocol_id(self)
+
+
+@functools.lru_cache(maxsize=1024)
+def _protocol_id(protocol: EvaluationProtocol) -> str:
+    # a report over a thousand runs reads the id a quarter of a million times
+    return "p" + sha256_hex(canonical_json(protocol.model_dump(mode="json")))[:8]

@@ -1,0 +1,79 @@
+"""Events that planning, training and evaluation emit; listeners match them by type. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gan_bench.core.records import EpochRecord, RunRecord, Score, StepProfile
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message that the user should see."""
+
+    text: str
+    run_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GroupStarted:
+    """A group begins to train at a step, from a checkpoint if that is above 0."""
+
+    run_ids: tuple[str, ...]
+    step: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """Steps made so far by a group; emitted a few times a second at most."""
+
+    run_ids: tuple[str, ...]
+    step: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class StepProfiled:
+    """A step of a run was profiled; `trace` is the path of the trace file."""
+
+    run_ids: tuple[str, ...]
+    profile: StepProfile
+    trace: str
+
+
+@dataclass(frozen=True)
+class EpochFinished:
+    """One run finished an epoch."""
+
+    run_id: str
+    epoch: EpochRecord
+
+
+@dataclass(frozen=True)
+class EvaluationProgress:
+    """Images seen by the extractors so far; without a run id these are the reference images."""
+
+    images: int
+    total_images: int
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """A run has its outcome and every score that was asked for."""
+
+    record: RunRecord
+    scores: tuple[Score, ...] = ()
+
+
+Event: TypeAlias = (
+    Notice | GroupStarted | StepProgress | StepProfiled | EpochFinished | EvaluationProgress | RunFinished
+)
+OnEvent: TypeAlias = Callable[[Event], None]
+
+
+def ignore_events(event: Event) -> None:
+    """Discard an event: the default listener."""

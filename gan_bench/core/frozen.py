@@ -1,0 +1,90 @@
+"""Validated immutable values and the field types they share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gan_bench.core.errors import InputError, unknown
+from gan_bench.core.registry import NAME
+
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+"""A registered name. Validated here as well: specs are read from files and printed in commands and pages."""
+Key = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+"""The name of a recipe field or of a score's column."""
+Line = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]*$", max_length=200)]
+"""One line of printable text."""
+Scalar: TypeAlias = bool | int | float | Line
+Rates: TypeAlias = tuple[float, float]
+Precision: TypeAlias = Literal["fp32", "tf32", "bf16"]
+
+Rate = Annotated[float, Field(gt=0, lt=10, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Frozen(BaseModel):
+    """A validated immutable value; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class UserInput(Frozen):
+    """A value constructed by users; invalid or unknown fields raise InputError."""
+
+    def __init__(self, **values: Any) -> None:
+        for name in values.keys() - type(self).model_fields.keys():
+            raise unknown(f"field of {type(self).__name__}", name, type(self).model_fields)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(f"{type(self).__name__}: {describe_invalid(error)}") from None
+
+
+def canonical_json(values: object) -> str:
+    """Return compact JSON with sorted keys, equal for equal values; raise ValueError for non-finite numbers."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256_hex(text: str) -> str:
+    """Return the SHA-256 of a text's UTF-8 bytes, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def finite_or_null(values: Any) -> Any:
+    """Return JSON-like values with None for every number that is not finite."""
+    if isinstance(values, float):
+        return values if math.isfinite(values) else None
+    if isinstance(values, Mapping):
+        return {key: finite_or_null(value) for key, value in values.items()}
+    if isinstance(values, Sequence) and not isinstance(values, str | bytes):
+        return [finite_or_null(value) for value in values]
+    return values
+
+
+def validated(kind: type[Any], values: Mapping[str, Any], asked: str) -> Any:
+    """Return `kind(**values)`; raise one InputError that names each invalid value instead of pydantic's error."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise InputError(f"{asked}: {describe_invalid(error)}") from None
+
+
+def validated_fields(kind: type[Any], values: Mapping[str, Any], asked: str) -> Any:
+    """Return `kind` made of those `values` that are its fields; raise InputError as `validated` does."""
+    return validated(kind, {key: value for key, value in values.items() if key in kind.model_fields}, asked)
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """Return the invalid values of a pydantic error in one line."""
+    parts = []
+    for fault in error.errors():
+        name = ".".join(str(part) for part in fault["loc"] if not isinstance(part, int)) or "value"
+        value = "" if fault["type"] == "missing" else f"={fault['input']!r}"
+        parts.append(f"{name}{value}: {fault['msg'].removeprefix('Value error, ').lower()}")
+    return "; ".join(parts)

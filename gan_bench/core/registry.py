@@ -1,0 +1,130 @@
+"""Registries of models, losses, penalties, data sets, metrics, extractors, plots and executors; plugin loading."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from gan_bench.core.errors import InputError, unknown
+
+T = TypeVar("T")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name` if it is allowed; raise InputError otherwise (names become file names)."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{kind} name {name!r} is not allowed: use 1 to 64 of a-z, 0-9, '.', '_', '-', "
+            "the first a letter or a digit"
+        )
+    return name
+
+
+class Registry(Generic[T]):
+    """Objects of one kind by name: built-ins from the modules of a package, others from entry points.
+
+    `package` is the package whose modules register themselves; `group` is the entry-point group of other
+    distributions. Both are imported once, at the first lookup.
+    """
+
+    def __init__(self, kind: str, package: str, group: str) -> None:
+        self.kind = kind
+        self.package = package
+        self.group = group
+        self._objects: dict[str, T] = {}
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that registers an object under `name`; each name can be registered once."""
+        check_name(self.kind, name)
+
+        def decorate(entry: T) -> T:
+            if name in self._objects:
+                raise InputError(f"{self.kind} {name!r} is registered twice: choose another name")
+            self._objects[name] = entry
+            return entry
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """Return the object registered as `name`; raise InputError with the closest names if there is none."""
+        self._discover()
+        if name not in self._objects:
+            raise unknown(self.kind, name, self._objects)
+        return self._objects[name]
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted."""
+        self._discover()
+        return sorted(self._objects)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._objects
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True  # before the imports, which may look up names themselves
+        try:
+            package = importlib.import_module(self.package)
+            for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+                importlib.import_module(f"{self.package}.{module.name}")
+            for entry in importlib.metadata.entry_points(group=self.group):
+                self._load(entry)
+        except BaseException:
+            self._discovered = False  # else the next lookup would see only a part of them
+            raise
+
+    def _load(self, entry: importlib.metadata.EntryPoint) -> None:
+        """Import an entry point, which registers its object as built-in modules do."""
+        if entry.name in self._objects:
+            return
+        try:
+            entry.load()
+        except Exception as error:
+            raise InputError(
+                f"{self.kind} {entry.name!r}: its plugin {entry.value} can't be loaded "
+                f"({type(error).__name__}: {error}); fix or uninstall it"
+            ) from error
+        if entry.name not in self._objects:
+            raise InputError(
+                f"{self.kind} {entry.name!r}: its plugin {entry.value} registers nothing of that name; "
+                f"give the entry point the name that it registers"
+            )
+
+
+_loaded_plugins: set[Path] = set()
+
+
+def load_plugins(files: Sequence[Path]) -> None:
+    """Execute Python files that register models, losses, metrics, ...
+
+    Each file is executed once per process. Besides installed entry points, this is the only way to run third-party
+    code. Raises InputError for a file that can't be executed.
+    """
+    for file in files:
+        if file.resolve() in _loaded_plugins:
+            continue
+        if not file.is_file():
+            raise InputError(f"--plugin {file}: no such file")
+        module_spec = importlib.util.spec_from_file_location(f"gan_bench_plugin_{file.stem}", file)
+        if module_spec is None or module_spec.loader is None:
+            raise InputError(f"--plugin {file}: not a Python file; name a file that ends in .py")
+        try:
+            module_spec.loader.exec_module(importlib.util.module_from_spec(module_spec))
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise InputError(f"--plugin {file}: failed with {type(error).__name__}: {error}") from error
+        _loaded_plugins.add(file.resolve())

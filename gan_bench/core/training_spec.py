@@ -1,0 +1,124 @@
+"""TrainingSpec: the frozen, hashable description of one training. Recipe: a model's published defaults."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from gan_bench.core.frozen import (
+    Count,
+    Frozen,
+    Key,
+    Name,
+    Precision,
+    Rate,
+    Scalar,
+    Seed,
+    canonical_json,
+    sha256_hex,
+)
+
+DEFAULT_IMAGE_SIZE = 28
+NO_PENALTY = "none"
+
+
+class Recipe(Frozen):
+    """A model's published defaults; a model with more values subclasses it. Every value can be set by `--set`.
+
+    `width` scales the number of channels (or hidden units) of every layer. Exactly one of `epochs` and `steps`
+    gives the published training length.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    loss: str = "bce"
+    lr_g: Rate = 2e-4
+    lr_d: Rate = 2e-4
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    batch_size: Count = 128
+    epochs: Count | None = None
+    steps: Count | None = None
+    d_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    """Discriminator updates per generator update, each on its own batch of real and fake images."""
+    z_dim: Annotated[int, Field(ge=1, le=4096)] = 100
+    noise: Literal["normal", "uniform"] = "normal"
+    init: Literal["dcgan", "he"] = "dcgan"
+    """Initial weights: N(0, 0.02) as in DCGAN, or N(0, 2 / fan-in) (He et al., arXiv 1502.01852)."""
+    width: Annotated[float, Field(gt=0, le=16)] = 1.0
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Reject true and false for numbers, which Python would take for 1 and 0."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError("true and false are not numbers")
+        return value
+
+
+OWN_OPTIONS = ("loss", "lr_g", "lr_d", "batch_size", "epochs", "steps")
+"""Recipe values that are fields of TrainingSpec, with command-line options of their own."""
+
+
+class TrainingSpec(Frozen):
+    """The frozen, hashable description of one training; its hash is part of the run id."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    model: Name
+    loss: Name
+    penalty: Name = NO_PENALTY
+    dataset: Name
+    image_size: Count
+    channels: Literal[1, 3]
+    seed: Seed
+    lr_g: Rate
+    lr_d: Rate
+    batch_size: Count
+    epochs: Count | None = None
+    steps: Count | None = None
+    precision: Precision = "fp32"
+    settings: dict[Key, Scalar]
+    """All other recipe values of the model, the loss and the penalty: beta1, beta2, d_steps, z_dim, width, ..."""
+
+    def canonical(self) -> str:
+        """Return the spec as JSON with sorted keys: equal specs give equal text."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the canonical JSON, in hex."""
+        return sha256_hex(self.canonical())
+
+    @property
+    def run_id(self) -> str:
+        """A readable slug and the first 10 hex digits of the hash: a safe file name of at most 64 characters."""
+        rates = f"{self.lr_g:g}" if self.lr_g == self.lr_d else f"{self.lr_g:g}-{self.lr_d:g}"
+        penalty = "" if self.penalty == NO_PENALTY else f"-{self.penalty}"
+        slug = f"{self.model}-{self.loss}{penalty}-{self.dataset}{self.image_size}-lr{rates}-s{self.seed}"
+        slug = re.sub(r"[^a-z0-9._-]", "", slug.lower()).lstrip("._-")
+        return f"{slug[:53]}-{self.sha256[:10]}"
+
+    @property
+    def group_key(self) -> str:
+        """Runs with equal keys differ only in seed and learning rates: they can be lanes of one program."""
+        return canonical_json(self.model_dump(mode="json", exclude={"seed", "lr_g", "lr_d"}))
+
+    @property
+    def label(self) -> str:
+        """Short name without the seed: the model, `/loss` unless it is bce, and `+penalty` if there is one."""
+        loss = "" if self.loss == "bce" else f"/{self.loss}"
+        return f"{self.model}{loss}" + ("" if self.penalty == NO_PENALTY else f"+{self.penalty}")
+
+    def total_steps(self, train_images: int) -> int:
+        """Return the number of generator updates on a training set of that many images.
+
+        An epoch is one pass over the images: each step takes `d_steps` batches, and the remainder is dropped.
+        """
+        per_step = self.batch_size * int(self.settings.get("d_steps", 1))
+        return self.steps or (self.epochs or 1) * (train_images // per_step)
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)

@@ -1,0 +1,1 @@
+"""Devices: selection by name, numerics and memory."""

@@ -1,1 +1,0 @@
-"""Where groups of runs are worked on: in this process, or in several processes of this machine."""

@@ -1,0 +1,69 @@
+"""Metric: the interface of a metric, its columns and its registry."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from gan_bench.core.errors import unknown
+from gan_bench.core.registry import Registry
+from gan_bench.metrics.extractors.base import Features
+
+MetricFunction: TypeAlias = Callable[[Features], Mapping[str, float]]
+"""Maps the features of generated images to one value per column."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value that a metric yields: the column's name, its title in tables, and which direction is better."""
+
+    name: str
+    title: str
+    better: Literal["lower", "higher"]
+
+
+class Metric(ABC):
+    """A comparison of generated with real images in an extractor's features."""
+
+    title: str
+    source: str
+    columns: tuple[Column, ...]
+    needs_classes: bool = False
+    """Whether the metric requires an extractor whose logits are the data set's own classes."""
+
+    def check(self, feature_dim: int, n_real: int, n_fake: int) -> None:  # noqa: B027 (most need no check)
+        """Raise InputError if the metric is undefined for these counts of images."""
+
+    @abstractmethod
+    def bind(self, real: Features) -> MetricFunction:
+        """Return the metric with the real features bound; statistics of `real` are computed here, once."""
+
+
+metrics: Registry[Metric] = Registry("metric", "gan_bench.metrics", "gan_bench.metrics")
+
+ALIASES = {
+    "precision": "prc",
+    "recall": "prc",
+    "inception-score": "is",
+    "isc": "is",
+    "modes_covered": "modes",
+    "modes_kl": "modes",
+    "kid_mean": "kid",
+    "inception_score_mean": "is",
+}
+
+
+def resolve_metrics(names: Iterable[str]) -> tuple[str, ...]:
+    """Return registered names without duplicates, in the given order; resolve aliases such as `precision`.
+
+    Raises InputError for an unknown name.
+    """
+    resolved: dict[str, None] = {}
+    for asked in names:
+        name = ALIASES.get(asked.lower(), asked.lower())
+        if name not in metrics:
+            raise unknown("metric", asked, [*metrics, "precision", "recall"])
+        resolved[name] = None
+    return tuple(resolved)

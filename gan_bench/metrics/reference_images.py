@@ -1,0 +1,46 @@
+"""Images that generated ones are compared with: the reference split, the other split, and uniform noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_bench.core.evaluation_spec import Split
+from gan_bench.data.base import ImageData, resized
+from gan_bench.metrics.fidelity import SEED
+
+
+class ReferenceImages:
+    """Fixed random subsets of both splits, and noise; uint8 [N, C, H, W] of the native size.
+
+    `n_fake` is the number of generated images: `samples`, or the training images where there are fewer.
+    `n_real` is the number of real images: `samples`, or the images of the reference split where there are fewer.
+    `n_other` is the number of images of the other split that the real-data reference is computed on: `n_fake`, or
+    the images of that split where there are fewer.
+    """
+
+    def __init__(self, data: ImageData, split: Split, samples: int) -> None:
+        self._split, self._other_split = (data.test, data.train) if split == "test" else (data.train, data.test)
+        self.size: int = data.test.shape[-1]
+        self.n_fake = min(samples, len(data.train))
+        self.n_real = min(samples, len(self._split))
+        self.n_other = min(self.n_fake, len(self._other_split))
+
+    def real(self) -> Tensor:
+        """Return images of the reference split, [n_real, C, H, W]."""
+        return resized(self._split[subset(len(self._split), self.n_real)], self.size)
+
+    def other(self) -> Tensor:
+        """Return images of the other split, [n_other, C, H, W]."""
+        return resized(self._other_split[subset(len(self._other_split), self.n_other)], self.size)
+
+    def noise(self) -> Tensor:
+        """Return uniform noise, [n_fake, C, H, W]."""
+        shape = (self.n_fake, self._split.shape[1], self.size, self.size)
+        return torch.from_numpy(np.random.RandomState(SEED).randint(0, 256, size=shape, dtype=np.uint8))
+
+
+def subset(n: int, k: int) -> Tensor:
+    """Return k of n indices, random but fixed: MNIST's test images are not in random order."""
+    return torch.from_numpy(np.random.RandomState(SEED).permutation(n)[:k])

@@ -1,0 +1,23 @@
+"""Markdown escaping: text of runs stays text."""
+
+from __future__ import annotations
+
+from jinja2.runtime import Macro
+
+
+class Verbatim(str):
+    """Markdown source built from validated names, which is not escaped."""
+
+    __slots__ = ()
+
+
+def escape_markdown(value: object) -> object:
+    """Return a template value with every character escaped that Markdown, or HTML in it, would interpret."""
+    if isinstance(value, (Verbatim, Macro)) or not isinstance(value, str):
+        return value
+    text = " ".join(value.split())
+    for old, new in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(old, new)
+    for sign in "|[]`*":
+        text = text.replace(sign, f"\\{sign}")
+    return text

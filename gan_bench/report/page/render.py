@@ -1,0 +1,110 @@
+"""Rendering of the HTML page and its Markdown version from one context."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from gan_bench.report.findings import conclusions, cost, limitations, warning
+from gan_bench.report.page.markdown import Verbatim, escape_markdown
+from gan_bench.report.plotting import RenderedPlot
+from gan_bench.report.report_data import ReportData
+from gan_bench.report.reproduce import commands
+from gan_bench.report.tables.display_tables import (
+    DisplayTable,
+    display_costs,
+    display_environments,
+    display_failures,
+    display_leaderboard,
+    display_protocol,
+    display_rates,
+    display_verdicts,
+)
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class ProtocolSection:
+    """Conclusions and tables of one protocol."""
+
+    title: str
+    conclusions: Sequence[str]
+    leaderboard: DisplayTable
+    rates: DisplayTable
+    protocol: DisplayTable
+
+
+def render_html(data: ReportData, plots: Sequence[RenderedPlot]) -> str:
+    """Return the page as one self-contained HTML file with inline styles and images; no scripts, no requests."""
+    environment = _environment(autoescape=True)
+    environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
+    return environment.get_template("index.html.j2").render(_context(data, plots)) + "\n"
+
+
+def render_markdown(data: ReportData, plots: Sequence[RenderedPlot]) -> str:
+    """Return the page's contents as Markdown, with the images of `plots/`."""
+    environment = _environment(autoescape=False, finalize=escape_markdown)
+    environment.globals["verbatim"] = Verbatim
+    return environment.get_template("report.md.j2").render(_context(data, plots)) + "\n"
+
+
+def _environment(autoescape: bool, finalize: Any = None) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=autoescape,
+        finalize=finalize,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _context(data: ReportData, plots: Sequence[RenderedPlot]) -> dict[str, Any]:
+    sections = [
+        ProtocolSection(
+            data.protocol_title(key),
+            conclusions(data, key),
+            display_leaderboard(data, key),
+            display_rates(data, key),
+            display_protocol(data, key),
+        )
+        for key in data.protocols
+    ]
+    return {
+        "facts": _facts(data),
+        "warning": warning(data),
+        "sections": sections,
+        "cost": cost(data, data.protocols[0]),
+        "limitations": limitations(data),
+        "costs": display_costs(data),
+        "failures": display_failures(data),
+        "verdicts": display_verdicts(data),
+        "environments": display_environments(data),
+        "commands": [Verbatim(command) for command in commands(data.stored)],
+        "plots": plots,
+        "colors": data.colors,
+        "several_rates": bool((data.leaderboard["n_rates"] > 1).any()),
+        "several_draws": bool(data.leaderboard["std_draws"].notna().any()),
+    }
+
+
+def _facts(data: ReportData) -> list[tuple[str, str]]:
+    """Return the facts below the title: numbers of runs, models, data sets and seeds, and the last run's date."""
+    runs = data.runs
+    status = runs["status"].value_counts()
+    unfinished = [f"{status[name]} {name}" for name in ("diverged", "failed") if name in status]
+    finished = max((str(text) for text in runs["finished_at"]), default="")[:10]
+    facts = [
+        ("runs", f"{len(runs)}" + (f" ({', '.join(unfinished)})" if unfinished else "")),
+        ("models", str(runs["label"].nunique())),
+        ("data", ", ".join(sorted(runs["dataset"].unique()))),
+        ("seeds", str(runs["seed"].nunique())),
+        ("last run", finished),
+    ]
+    return [(name, value) for name, value in facts if value]

@@ -1,0 +1,1 @@
+"""Summary and leaderboard as dataframes, and every table of the page as text."""

@@ -1,0 +1,190 @@
+"""Tables of the page as text: few columns, aligned numbers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gan_bench.report.dataframes import PROTOCOL_NAMES, rate_text
+from gan_bench.report.formatting import MISSING, aligned, byte_size, number
+from gan_bench.report.report_data import ReportData
+from gan_bench.report.tables.summary import COST_CONDITIONS, VERDICTS
+
+MAX_REASONS = 50
+VERSUS_BEST = {"tie": "can't be told apart", "no claim": "no claim (too few)", "unscored": "not scored"}
+REFERENCES = {"real_reference": "reference: real images", "noise_reference": "reference: noise"}
+
+
+@dataclass(frozen=True)
+class DisplayTable:
+    """A table of text; `numeric` columns are right-aligned; `footer` holds reference rows."""
+
+    headings: Sequence[str]
+    numeric: Sequence[bool]
+    rows: Sequence[Sequence[str]]
+    footer: Sequence[Sequence[str]] = ()
+
+
+def _table(
+    columns: Mapping[str, Sequence[str]], text: Iterable[str], footer: Sequence[Sequence[str]] = ()
+) -> DisplayTable:
+    """Return a table of columns by heading, those named in `text` left-aligned."""
+    left = set(text)
+    rows = list(zip(*columns.values(), strict=True))
+    return DisplayTable(list(columns), [name not in left for name in columns], rows, footer)
+
+
+def display_leaderboard(data: ReportData, protocol_id: str) -> DisplayTable:
+    """Return one protocol's leaderboard, with both references in the footer."""
+    board = data.board(protocol_id)
+    title, mean = str(board["title"].iloc[0]), list(board["mean"])
+    columns = {
+        "#": [MISSING if pd.isna(rank) else str(int(rank)) for rank in board["rank"]],
+        "model": list(board["label"]),
+        "lr": list(board["rate"]),
+        f"{title}, mean": aligned(mean),
+        "95% interval": _intervals(board),
+        **_spreads(board),
+        "median of all": aligned(list(board["median_of_all"])),
+        "n": [str(count) for count in board["n"]],
+        "against the best": [VERSUS_BEST.get(text, text) for text in board["versus_best"]],
+        "probability of improvement": _column(board, "probability_of_improvement", "{:.2f}"),
+        "p": _column(board, "p_value", "{:.2g}"),
+        "remarks": [_remarks(row) for _, row in board.iterrows()],
+    }
+    if not any(columns["remarks"]):
+        columns.pop("remarks")
+    footer = [
+        ["", name, "", number(float(board[key].iloc[0])), *[""] * (len(columns) - 4)]
+        for key, name in REFERENCES.items()
+        if not pd.isna(board[key].iloc[0])
+    ]
+    return _table(columns, {"model", "lr", "against the best", "remarks"}, footer)
+
+
+def _column(board: pd.DataFrame, name: str, pattern: str) -> list[str]:
+    if name not in board:
+        return [MISSING] * len(board)
+    return [MISSING if pd.isna(value) else pattern.format(value) for value in board[name]]
+
+
+def _intervals(table: pd.DataFrame) -> list[str]:
+    lows = aligned(list(table["interval_low"]), list(table["mean"]))
+    highs = aligned(list(table["interval_high"]), list(table["mean"]))
+    return [MISSING if low == MISSING else f"{low} to {high}" for low, high in zip(lows, highs, strict=True)]
+
+
+def _spreads(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the columns of both spreads, over training seeds and, with several draws, over generation draws."""
+    mean = list(table["mean"])
+    columns = {"std over seeds": aligned(list(table["std"]), mean)}
+    if table["std_draws"].notna().any():
+        columns["std over draws"] = aligned(list(table["std_draws"]), mean)
+        columns["draws"] = [str(count) for count in table["n_draws"]]
+    return columns
+
+
+def _remarks(row: pd.Series[Any]) -> str:
+    kinds = ("diverged", "failed", *VERDICTS)
+    return ", ".join(f"{row[f'n_{kind}']} {kind}" for kind in kinds if row[f"n_{kind}"])
+
+
+def display_rates(data: ReportData, protocol_id: str) -> DisplayTable:
+    """Return one protocol's summary: every model at every learning rate."""
+    table = data.summary[data.summary["protocol_id"] == protocol_id]
+    columns = {
+        "model": list(table["label"]),
+        "lr": [rate_text(g, d) for g, d in zip(table["lr_g"], table["lr_d"], strict=True)],
+        f"{table['title'].iloc[0]}, mean": aligned(list(table["mean"])),
+        "95% interval": _intervals(table),
+        **_spreads(table),
+        "median": aligned(list(table["median"])),
+        "IQM": aligned(list(table["iqm"])),
+        "n": [str(count) for count in table["n"]],
+        "remarks": [_remarks(row) for _, row in table.iterrows()],
+    }
+    return _table(columns, {"model", "lr", "remarks"})
+
+
+def display_costs(data: ReportData) -> DisplayTable:
+    """Return each model's cost by device, arithmetic, threads and lanes: medians over runs that did not fail."""
+    keys = ["label", *COST_CONDITIONS]
+    costs = data.runs[data.runs["status"] != "failed"]
+    numbers = ["epoch_seconds_median", "images_per_second", "train_seconds_per_run", "peak_memory_bytes"]
+    numbers += ["g_params", "d_params"]
+    numeric = costs.assign(**{name: pd.to_numeric(costs[name]) for name in numbers})
+    table = numeric.groupby(keys)[numbers].median().reset_index()
+    columns = {
+        "model": [str(label) for label in table["label"]],
+        "epoch [s]": aligned(list(table["epoch_seconds_median"])),
+        "images/s": aligned(list(table["images_per_second"])),
+        "training / lanes [s]": aligned(list(table["train_seconds_per_run"])),
+        "peak memory": [byte_size(value) for value in table["peak_memory_bytes"]],
+        "G params": [f"{value:,.0f}" for value in table["g_params"]],
+        "D params": [f"{value:,.0f}" for value in table["d_params"]],
+        "device": [str(name) or MISSING for name in table["device_name"]],
+        "arithmetic": [str(name) for name in table["train_precision"]],
+        "CPU threads": [str(count) or MISSING for count in table["threads"]],
+        "lanes": [str(count) for count in table["lanes"]],
+    }
+    return _table(columns, {"model", "device", "arithmetic"})
+
+
+def display_failures(data: ReportData) -> DisplayTable:
+    """Return every run that diverged, failed or could not be evaluated, with its reason."""
+    runs = data.runs
+    table = runs[(runs["status"] != "done") | (runs["evaluation_failure"] != "")].head(MAX_REASONS)
+    columns = {
+        "run": list(table["run_id"]),
+        "status": [f"{status}, not evaluated" if status == "done" else status for status in table["status"]],
+        "epochs finished": [str(count) for count in table["epochs"]],
+        "attempts": [str(count) for count in table["attempts"]],
+        "reason": [
+            reason or failure or "not recorded"
+            for reason, failure in zip(table["reason"], table["evaluation_failure"], strict=True)
+        ],
+    }
+    return _table(columns, {"run", "status", "reason"})
+
+
+def display_verdicts(data: ReportData) -> DisplayTable:
+    """Return every finished run whose verdict is not ok, with its reason."""
+    table = data.runs[(data.runs["status"] == "done") & ~data.runs["verdict"].isin(["ok", ""])].head(MAX_REASONS)
+    columns = {
+        "run": list(table["run_id"]),
+        "verdict": list(table["verdict"]),
+        "reason": [reason or "not recorded" for reason in table["verdict_reason"]],
+    }
+    return _table(columns, columns)
+
+
+def display_protocol(data: ReportData, protocol_id: str) -> DisplayTable:
+    """Return every field of a protocol."""
+    rows = data.scores[data.scores["protocol_id"] == protocol_id]
+    columns = {"protocol_id": "protocol_id", **PROTOCOL_NAMES}
+    fields = [] if rows.empty else [(name, str(rows[column].iloc[0])) for name, column in columns.items()]
+    return DisplayTable(["field", "value"], [False, False], fields)
+
+
+def display_environments(data: ReportData) -> list[tuple[int, DisplayTable]]:
+    """Return each distinct environment with the number of its runs, the most frequent first."""
+    texts = Counter(json.dumps(dict(run.environment), sort_keys=True, default=str) for run in data.stored)
+    return [
+        (count, DisplayTable(["field", "value"], [False, False], _flat(json.loads(text))))
+        for text, count in sorted(texts.items(), key=lambda pair: (-pair[1], pair[0]))
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows.extend(_flat(value, f"{prefix}{key}."))
+        else:
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows

@@ -1,0 +1,96 @@
+"""Write a report folder: tables, plots, the HTML page and its Markdown version."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from gan_bench.core.errors import InputError
+from gan_bench.core.files import inside, write_bytes, write_error
+from gan_bench.core.records import StoredRun
+from gan_bench.report.csv_text import csv_bytes
+from gan_bench.report.page.render import render_html, render_markdown
+from gan_bench.report.plots.base import plots
+from gan_bench.report.plotting import RenderedPlot, render_plots
+from gan_bench.report.report_data import report_data
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """Paths of a report's files."""
+
+    folder: Path
+    runs_csv: Path
+    runs_parquet: Path
+    scores_csv: Path
+    summary_csv: Path
+    leaderboard_csv: Path
+    markdown: Path
+    page: Path
+    plots: Sequence[Path]
+
+
+def write_report(runs: Sequence[StoredRun], out: Path) -> ReportPaths:
+    """Write every file of the report into `out`, each atomically; equal runs give equal bytes.
+
+    Plots of an earlier report that no longer apply are deleted. Raises InputError without runs, or where a link
+    leads out of the folder that contains `out`; RunError where the file system refuses.
+    """
+    _check_links(out)
+    data = report_data(runs)
+    rendered = render_plots(data)
+    parquet = io.BytesIO()
+    _uniform_settings(data.runs).to_parquet(parquet, index=False)
+    _make_folder(out / "plots")
+    return ReportPaths(
+        folder=out,
+        runs_csv=write_bytes(out / "runs.csv", csv_bytes(data.runs)),
+        runs_parquet=write_bytes(out / "runs.parquet", parquet.getvalue()),
+        scores_csv=write_bytes(out / "scores.csv", csv_bytes(data.scores)),
+        summary_csv=write_bytes(out / "summary.csv", csv_bytes(data.summary)),
+        leaderboard_csv=write_bytes(out / "leaderboard.csv", csv_bytes(data.leaderboard)),
+        plots=_write_plots(rendered, out / "plots"),
+        markdown=write_bytes(out / "report.md", render_markdown(data, rendered).encode()),
+        page=write_bytes(out / "index.html", render_html(data, rendered).encode()),
+    )
+
+
+def _uniform_settings(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return runs with settings of mixed types as text: a Parquet column has one type."""
+    texts = {}
+    for name in runs.columns:
+        column = runs[name]
+        if name.startswith("setting_") and column.dtype == object:
+            kinds = {type(value) for value in column.dropna()}
+            if kinds not in ({bool}, {str}):
+                texts[name] = column.map(str, na_action="ignore")
+    return runs.assign(**texts)
+
+
+def _check_links(out: Path) -> None:
+    """Raise InputError for a link out of the results folder, which may have come with others' results."""
+    for folder in (out, out / "plots"):
+        if not inside(folder, out.parent):
+            raise InputError(f"{folder}: a link that leads out of the results folder; remove it and report again")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder, error) from error
+
+
+def _write_plots(rendered: Sequence[RenderedPlot], folder: Path) -> list[Path]:
+    written = []
+    for plot in rendered:
+        written.append(write_bytes(folder / f"{plot.name}.png", plot.png))
+        written.append(write_bytes(folder / f"{plot.name}.svg", plot.svg))
+    for name in plots.names():
+        for stale in {folder / f"{name}.png", folder / f"{name}.svg"} - set(written):
+            stale.unlink(missing_ok=True)
+    return written

@@ -1,0 +1,1 @@
+"""The way of a run, in order: plan, scheduler, executors, run_group, evaluate."""

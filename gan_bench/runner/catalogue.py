@@ -1,0 +1,41 @@
+"""The registries as a matrix needs them when it expands."""
+
+from __future__ import annotations
+
+from gan_bench.core.errors import InputError, unknown
+from gan_bench.core.matrix import RegularizedLoss
+from gan_bench.core.training_spec import NO_PENALTY, Recipe
+from gan_bench.data.base import datasets
+from gan_bench.losses.base import losses
+from gan_bench.models.base import resolve_model
+from gan_bench.penalties.base import penalties
+
+
+class Registries:
+    """Implements `core.matrix.Catalogue`."""
+
+    def resolve_model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
+        """Return a model's registered name, its recipe class and its image size."""
+        registered, model, size = resolve_model(name, image_size)
+        return registered, model.recipe_type, size
+
+    def resolve_loss(self, loss: str, penalty: str | None) -> RegularizedLoss:
+        """Return a loss with a penalty, its own default where that is None; raise InputError if they don't fit."""
+        kind = losses.get(loss)
+        chosen = penalty or kind.default_penalty
+        recipes = [kind.recipe_type]
+        if chosen != NO_PENALTY:
+            if chosen not in penalties:
+                raise unknown("penalty", chosen, [NO_PENALTY, *penalties])
+            recipes.append(penalties.get(chosen).recipe_type)
+        if kind.penalties is not None and chosen not in kind.penalties:
+            fitting = " or ".join(kind.penalties)
+            raise InputError(
+                f"--penalties {chosen} with loss {loss}: it is only defined with {fitting}; "
+                f"leave --penalties out, or run {loss} by itself with --penalties {kind.penalties[0]}"
+            )
+        return RegularizedLoss(loss, chosen, kind.overrides, tuple(recipes))
+
+    def channels(self, dataset: str) -> int:
+        """Return how many channels a data set's images have."""
+        return datasets.get(dataset).channels

@@ -1,0 +1,1 @@
+"""Executors: place groups of runs in this process or in worker processes."""

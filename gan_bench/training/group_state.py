@@ -1,0 +1,95 @@
+"""GroupState: networks, optimizers and random streams of all lanes of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gan_bench.core.records import Checkpoint
+from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.models.base import Model
+from gan_bench.training import state
+from gan_bench.training.optimizer import Adam
+from gan_bench.training.rng import LaneRng
+
+if TYPE_CHECKING:
+    from gan_bench.core.records import Arrays
+
+
+class GroupState:
+    """Everything that training changes, except the position in the epoch; each lane can be saved and restored.
+
+    `g_net` and `d_net` are the structures of both networks (see `state.structure`).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        g_net: nn.Module,
+        d_net: nn.Module,
+        specs: Sequence[TrainingSpec],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        recipe, seeds = model.recipe, [spec.seed for spec in specs]
+        self.g = state.initial_state(g_net, model.generator, seeds, "g", recipe.init, device, dtype)
+        self.d = state.initial_state(d_net, model.discriminator, seeds, "d", recipe.init, device, dtype)
+        betas = (recipe.beta1, recipe.beta2)
+        self.g_adam = Adam(self.g, [spec.lr_g for spec in specs], *betas)
+        self.d_adam = Adam(self.d, [spec.lr_d for spec in specs], *betas)
+        self.streams = [LaneRng(seed, device) for seed in seeds]
+        self._d_steps = recipe.d_steps
+
+    @property
+    def updates(self) -> int:
+        """Number of updates of G made."""
+        return self.g_adam.steps
+
+    def parameters(self) -> tuple[int, int]:
+        """Return the numbers of parameters of one generator and one discriminator."""
+        counts = [sum(value[0].numel() for value in net.params.values()) for net in (self.g, self.d)]
+        return counts[0], counts[1]
+
+    def is_finite(self, lane: int) -> bool:
+        """Return whether every parameter of the lane is finite."""
+        params = [value[lane] for net in (self.g, self.d) for value in net.params.values()]
+        return bool(torch.stack([value.isfinite().all() for value in params]).all().item())
+
+    def arrays(self, lane: int) -> dict[str, Any]:
+        """Return a copy of the lane: parameters, buffers and moments of both networks, and the random streams."""
+        arrays = {
+            f"{net}.{name}": value.detach().cpu().numpy().copy()
+            for net, tensors in (("g", self.g.lane(lane)), ("d", self.d.lane(lane)))
+            for name, value in tensors.items()
+        }
+        streams = self.streams[lane].state().items()
+        return arrays | {f"stream.{name}": value.numpy().copy() for name, value in streams}
+
+    def generator_arrays(self, lane: int) -> dict[str, Any]:
+        """Return a copy of the generator's parameters and buffers: enough to sample from."""
+        return {
+            f"g.{name}": value.detach().cpu().numpy().copy()
+            for name, value in self.g.lane(lane).items()
+            if name.startswith(("params.", "buffers."))
+        }
+
+    def load(self, lane: int, checkpoint: Checkpoint) -> None:
+        """Restore a lane from `arrays`, and the number of updates."""
+        tensors = _tensors(checkpoint.arrays)
+        self.g.load_lane(lane, _under("g.", tensors))
+        self.d.load_lane(lane, _under("d.", tensors))
+        self.streams[lane].load(_under("stream.", tensors))
+        self.g_adam.steps = int(checkpoint.state["updates"])
+        self.d_adam.steps = self.g_adam.steps * self._d_steps
+
+
+def _tensors(arrays: Arrays) -> state.Tensors:
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
+def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""Lanes: runs trained as one program, stacked on a leading axis."""

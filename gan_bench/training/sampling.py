@@ -1,0 +1,161 @@
+"""Sampling: images of a trained generator, from a trainer or from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from gan_bench.core.evaluation_spec import SAMPLE_BATCH, STANDING_BATCHES, BatchNormStatistics
+from gan_bench.core.records import Checkpoint
+from gan_bench.core.training_spec import Recipe, TrainingSpec
+from gan_bench.devices import numerics
+from gan_bench.models.base import build_model
+from gan_bench.training import state
+from gan_bench.training.cpu_kernels import CPUKernels
+from gan_bench.training.lanes.batched_net import BatchedNet
+from gan_bench.training.rng import latent_noise, make_rng
+
+if TYPE_CHECKING:
+    from gan_bench.core.records import Images
+
+GRID_SIDE = 8
+
+
+def evaluation_stream(draw: int) -> str:
+    """Return the random stream of one of the independent sample sets that a generator is evaluated on."""
+    return "evaluation" if draw == 0 else f"evaluation-{draw}"
+
+
+class Sampler:
+    """Samples images of one generator in its parameters' dtype, whatever the precision of training.
+
+    `net` is called in evaluation mode, SAMPLE_BATCH images at a time, with `tensors` [1, ...]: parameters and
+    buffers, which are not changed. `batch_norm` selects the statistics of BatchNorm layers:
+
+    - `running`: running averages of training
+    - `batch`: those of each batch of SAMPLE_BATCH samples
+    - `standing`: averages over STANDING_BATCHES batches from the stream "standing" (BigGAN, arXiv 1809.11096),
+      accumulated at the first call
+    """
+
+    def __init__(
+        self,
+        net: BatchedNet,
+        tensors: state.Tensors,
+        recipe: Recipe,
+        seed: int,
+        batch_norm: BatchNormStatistics = "running",
+    ) -> None:
+        self._net, self._tensors, self._recipe, self._seed = net, tensors, recipe, seed
+        self._batch_norm = batch_norm
+        self._layers = [
+            (name, layer)
+            for name, layer in net.module.named_modules()
+            if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)
+        ]
+        first = next(tensor for tensor in tensors.values() if tensor.is_floating_point())  # counters are integers
+        self._device, self._dtype = first.device, first.dtype
+        self._standing: state.Tensors | None = None
+
+    @torch.inference_mode()
+    def sample(self, count: int, stream: str, seed: int | None = None) -> Tensor:
+        """Return uint8 images [count, C, H, W], on the device, from a fresh random stream.
+
+        `seed` is the run's by default. Equal calls return equal images.
+        """
+        drawn = count
+        if self._batch_norm == "batch" and self._layers:  # only full batches: statistics depend on the batch size
+            drawn = -(-count // SAMPLE_BATCH) * SAMPLE_BATCH
+        noise = self._noise(drawn, stream, self._seed if seed is None else seed)
+        with self._evaluation_mode():
+            if self._batch_norm == "standing" and self._layers:
+                tensors = self._standing = self._standing or self._accumulate()
+            else:
+                tensors = self._tensors
+            images = [self._forward(tensors, part) for part in torch.split(noise, SAMPLE_BATCH)]
+        floats = torch.cat([part.float().add(1).mul(127.5) for part in images])[:count]
+        return floats.round_().clamp_(0, 255).to(torch.uint8)
+
+    def _noise(self, count: int, stream: str, seed: int) -> Tensor:
+        rng = make_rng(seed, stream, self._device)
+        return latent_noise(self._recipe.noise, (count, self._recipe.z_dim), rng, self._dtype)
+
+    def _forward(self, tensors: state.Tensors, noise: Tensor) -> Tensor:
+        if self._batch_norm == "batch":  # a forward in training mode updates running statistics: of copies
+            tensors = {**tensors, **self._statistics()}
+            self._train_batch_norm(True)
+        return self._net.plain(tensors, noise.unsqueeze(0)).squeeze(0)
+
+    def _accumulate(self) -> state.Tensors:
+        """Return the tensors with standing statistics: reset, then cumulative averages in training mode."""
+        tensors = {**self._tensors, **self._statistics()}
+        momenta = [layer.momentum for _, layer in self._layers]
+        self._train_batch_norm(True)
+        noise = self._noise(STANDING_BATCHES * SAMPLE_BATCH, "standing", self._seed)
+        try:
+            for number, part in enumerate(torch.split(noise, SAMPLE_BATCH), start=1):
+                for _, layer in self._layers:
+                    layer.momentum = 1 / number  # the first batch replaces the statistics of training
+                self._net.plain(tensors, part.unsqueeze(0))
+        finally:
+            for (_, layer), momentum in zip(self._layers, momenta, strict=True):
+                layer.momentum = momentum
+            self._train_batch_norm(False)
+        return tensors
+
+    def _statistics(self) -> state.Tensors:
+        """Return copies of the buffers of BatchNorm layers."""
+        names = [f"{prefix}.{name}" for prefix, layer in self._layers for name, _ in layer.named_buffers()]
+        return {name: self._tensors[name].clone() for name in names}
+
+    def _train_batch_norm(self, on: bool) -> None:
+        for _, layer in self._layers:
+            layer.train(on)
+
+    @contextmanager
+    def _evaluation_mode(self) -> Iterator[None]:
+        module = self._net.module
+        before = module.training
+        module.eval()
+        try:
+            with numerics.full_precision(self._device):
+                yield
+        finally:
+            module.train(before)
+
+
+def load_sampler(
+    spec: TrainingSpec,
+    checkpoint: Checkpoint,
+    device: torch.device,
+    batch_norm: BatchNormStatistics = "running",
+    *,
+    cpu_kernels: CPUKernels = "auto",
+) -> Sampler:
+    """Return a sampler of a checkpoint's generator; on a CPU its images are bit-identical to the trainer's."""
+    model = build_model(spec)
+    net = BatchedNet(state.structure(model.generator), device, cpu_kernels)
+    tensors = {
+        name.split(".", 2)[2]: state.lay_out(torch.from_numpy(np.array(array)).to(device).unsqueeze(0), lanes=1)
+        for name, array in checkpoint.arrays.items()
+        if name.startswith(("g.params.", "g.buffers."))
+    }
+    return Sampler(net, tensors, model.recipe, spec.seed, batch_norm)
+
+
+def sample_grid(spec: TrainingSpec, checkpoint: Checkpoint, count: int, seed: int) -> Images:
+    """Return a grid of `count` images, sampled on the CPU from a checkpoint's generator with noise of `seed`."""
+    return image_grid(load_sampler(spec, checkpoint, torch.device("cpu")).sample(count, "sample", seed))
+
+
+def image_grid(images: Tensor) -> Images:
+    """Return uint8 images [n, C, H, W] as one grid, 8 per row with 2 pixels between: [H, W] or [H, W, 3]."""
+    grid = make_grid(images.cpu(), nrow=GRID_SIDE, padding=2)
+    pixels: Images = (grid[0] if images.shape[1] == 1 else grid.permute(1, 2, 0)).contiguous().numpy()
+    return pixels
