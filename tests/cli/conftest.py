@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a way to type commands, and one results folder made by them."""
+"""Fixtures of the command-line tests: a function that invokes commands, and one results folder."""
 
 from __future__ import annotations
 
@@ -7,34 +7,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_words import SMALL, Typed
 from click.testing import CliRunner, Result
+from helpers.cli_words import SMALL, Invoke
+from helpers.kept_results import read_pictures_only
 
-from gan_bench.cli.group import main
+from gan_bench.cli.main import main
+from gan_bench.report import write_report
 
 
 @pytest.fixture(scope="session")
-def scores_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep the user's own cache and data out of the tests."""
-    home = tmp_path_factory.mktemp("home")
+def isolated_home(cache: Path) -> Iterator[Path]:
+    """The session's cache and data folder instead of the user's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(home))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         patch.delenv("GAN_BENCH_DATA", raising=False)
-        yield home
+        yield cache
 
 
 @pytest.fixture(scope="session")
-def typed(scores_home: Path) -> Typed:
-    """Type a command; get its exit code, stdout and stderr."""
+def invoke(isolated_home: Path) -> Invoke:
+    """Run a command; return its exit code, stdout and stderr. Plots are stubs, since rendering takes seconds."""
 
     def run(*words: object, **more: Any) -> Result:
-        return CliRunner().invoke(main, [str(word) for word in words], prog_name="gan-bench", **more)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(write_report, "render_plots", read_pictures_only)
+            return CliRunner().invoke(main, [str(word) for word in words], prog_name="gan-bench", **more)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def first(typed: Typed, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
-    """Two models and two seeds, run once for all tests: what was said, and the results folder."""
+def first(invoke: Invoke, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    """Two models with two seeds, trained once for all tests: the command's result and the results folder."""
     out = tmp_path_factory.mktemp("cli") / "out"
-    return typed(*SMALL, "--models", "vanilla,dcgan", "--seeds", "0-1", "--out", out), out
+    return invoke(*SMALL, "--models", "vanilla,dcgan", "--seeds", "0-1", "--out", out), out

@@ -1,4 +1,4 @@
-"""Bad input: one clear line that says what was asked and what to type instead, exit code 2, nothing written."""
+"""Invalid input: one line with what was asked and what to type instead, exit code 2, nothing written."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_words import RUN, Typed
+from helpers.cli_words import RUN, Invoke
 
-WHOLE = "type a whole number from"
-COUNTS = ("--epochs", "--steps", "--batch-size", "--eval-samples", "--eval-every", "--jobs", "--lanes")
+COUNTS = ("--epochs", "--steps", "--batch-size", "--eval-samples", "--eval-draws", "--eval-every", "--jobs")
 HUGE = "9" * 25
 
 RUN_CASES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
-    *(
-        ((option, bad), (option, bad, WHOLE))
-        for option in COUNTS[:-1]
-        for bad in ("0", "-1", "a", "1.5", "", HUGE)
-    ),
+    *(((option, bad), (option, bad, "is not in the range")) for option in COUNTS for bad in ("0", "-1", HUGE)),
+    *(((option, bad), (option, bad, "not a valid integer")) for option in COUNTS for bad in ("a", "1.5", "")),
     *((("--lanes", bad), ("--lanes", bad, "auto")) for bad in ("0", "-1", "a", "1.5", "", HUGE)),
-    (("--retries", "-1"), ("--retries", "-1", WHOLE)),
+    (("--eval-draws", "101"), ("--eval-draws", "101", "1<=x<=100")),
+    (("--retries", "-1"), ("--retries", "-1", "0<=x<=100")),
     *((("--run-timeout", bad), ("--run-timeout", "90s, 15m, 2h")) for bad in ("", "0", "-1", "soon", "nan")),
     (("--checkpoint-every", "often"), ("--checkpoint-every 'often'", "90s, 15m, 2h")),
     (("--models", "vanila"), ("vanila", "did you mean vanilla")),
@@ -31,6 +28,15 @@ RUN_CASES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("--models", ""), ("--models", "empty", "a,b")),
     (("--models", "vanilla,,dcgan"), ("--models", "empty", "a,b")),
     (("--losses", "bec"), ("'bec'", "did you mean bce")),
+    (("--penalties", "r2d2"), ("penalty 'r2d2'", "r1")),
+    (("--penalties", "none,"), ("--penalties 'none,'", "empty")),
+    (("--losses", "wgan-gp", "--penalties", "none"), ("wgan-gp", "penalt")),
+    (("--reference-split", "valid"), ("--reference-split", "'valid'", "'test', 'train'")),
+    (("--batch-norm", "eval"), ("--batch-norm", "'eval'", "'running', 'batch', 'standing'")),
+    (("--cpu-kernels", "mkl"), ("--cpu-kernels", "'mkl'", "'pytorch'")),
+    (("--out", ""), ("--out ''", "empty path")),
+    (("--out", "~no-such-user/x"), ("--out '~no-such-user/x'", "type the whole path")),
+    (("--plugin", "~no-such-user/x.py"), ("--plugin '~no-such-user/x.py'", "type the whole path")),
     (("--dataset", "minst"), ("'minst'", "did you mean mnist")),
     (("--metrics", "fdi"), ("'fdi'", "did you mean fid")),
     (("--metrics", ","), ("--metrics", "empty")),
@@ -50,7 +56,7 @@ RUN_CASES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     *((("--lrs", bad), ("--lrs", "type 1e-4,2e-4")) for bad in ("", ",", "a", "1e-4:", "1e-4:1:1")),
     (("--set", "widht=1"), ("'widht'", "did you mean width")),
     (("--set", "width=abc"), ("width='abc'", "number")),
-    (("--set", "width=true"), ("width=True", "no values")),
+    (("--set", "width=true"), ("width=True: true and false are not numbers",)),
     (("--set", "width=NaN"), ("width", "finite")),
     (("--set", "width=99"), ("width=99", "16")),
     (("--set", "z_dim=0"), ("z_dim=0", "greater than or equal to 1")),
@@ -62,7 +68,7 @@ RUN_CASES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("--set", "width=1", "--set", "width=2"), ("width", "twice")),
     (("--set", "lr_g=1"), ("lr_g", "--lrs")),
     (("--device", "tpu"), ("tpu", "cpu")),
-    (("--device", "cuda:99"), ("cuda:99", "not there", "--device auto or cpu")),
+    (("--device", "cuda:99"), ("cuda:99", "not available", "--device auto or cpu")),
     (("--device", "cpu", "--precision", "tf32"), ("tf32", "fp32 or bf16")),
     (("--precision", "fp16"), ("fp16", "'bf16'")),
     (("--epochs", "2", "--steps", "3"), ("--epochs and --steps", "one of them")),
@@ -82,11 +88,16 @@ RUN_CASES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
 ]
 
 MATRIX_CASES = {
-    "models = [": "no TOML",
-    "\xff": "no TOML",
+    "models = [": "not valid TOML",
+    "\xff": "not valid TOML",
     'modles = ["vanilla"]': "did you mean models",
-    'epochs = "abc"': "--epochs 'abc'",
-    "epochs = 1.5": "--epochs '1.5'",
+    'epochs = "abc"': "'--epochs': 'abc'",
+    "epochs = 1.5": "'--epochs': '1.5'",
+    "eval-draws = 0": "'--eval-draws': 0",
+    'batch-norm = "none"': "'--batch-norm': 'none'",
+    'checkpoint-every = "often"': "--checkpoint-every 'often'",
+    'lanes = "many"': "--lanes 'many'",
+    'data-root = "~no-such-user"': "--data-root '~no-such-user'",
     "epochs = true": "epochs = True",
     "epochs = [1, 2]": "epochs = [1, 2]",
     "models = []": "models = []",
@@ -111,27 +122,38 @@ OTHER_CASES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     *(((command, "newer"), ("schema 99", "update")) for command in ("report", "status")),
     (("sample", "x", "--dir", "empty"), ("empty", "gan-bench run --out")),
     (("sample",), ("RUN", "gan-bench sample --help")),
-    (("sample", "x", "--n", "0"), ("--n '0'", WHOLE)),
-    (("sample", "x", "--seed", "-1"), ("--seed '-1'", WHOLE)),
+    (("eval", "x", "--out", "empty"), ("empty", "gan-bench run --out")),
+    (("eval",), ("RUN", "gan-bench eval --help")),
+    (("eval", "all", "--out", "file"), ("file", "name a folder")),
+    (("eval", "all", "--metrics", ""), ("--metrics", "empty")),
+    (("eval", "all", "--eval-samples", "15"), ("--eval-samples", "15", "16<=x<=1000000")),
+    (("eval", "all", "--eval-every", "2"), ("--eval-every", "gan-bench eval --help")),
+    (("eval", "all", "--reference-split", "valid"), ("'valid'", "'train'")),
+    (("sample", "x", "--n", "0"), ("'--n': 0", "1<=x<=10000")),
+    (("sample", "x", "--seed", "-1"), ("'--seed': -1", "0<=x<=2147483647")),
     (("sample", "x", "--out", "grid.txt"), ("grid.txt", ".png")),
     (("sample", "x", "--out", "file/grid.png"), ("file", "make it first")),
-    (("sample", "x", "--class", "3"), ("--class 3", "leave --class out")),
+    (("sample", "x", "--class", "3"), ("--class 3", "omit --class")),
+    (("sample", "x", "--out", "folder.png"), ("folder.png", "name of a file")),
     (("sample", "x", "--checkpoint", "worst"), ("'worst'", "'best'")),
     (("show",), ("MODEL", "gan-bench show --help")),
     (("show", "vanila"), ("vanila", "did you mean vanilla")),
     (("show", "dcgan64", "--image-size", "28"), ("dcgan64", "vanilla")),
-    (("show", "vanilla", "--batch-size", HUGE), ("--batch-size", WHOLE)),
+    (("show", "vanilla", "--batch-size", HUGE), ("--batch-size", "is not in the range")),
     (("show", "vanilla", "--set", "z_dim=0"), ("z_dim=0",)),
     (("list",), ("models", "presets")),
     (("list", "modles"), ("'modles'", "'models'")),
     (("list", "models", "--plugin", "raises.py"), ("raises.py", "boom")),
+    (("list", "penalties", "--plugin", "nowhere.py"), ("nowhere.py", "no such file")),
+    (("doctor", "--repair"), ("--repair", "--results DIR")),
+    (("report", "~no-such-user"), ("~no-such-user", "type the whole path")),
     (("rnu",), ("'rnu'", "'run'")),
 ]
 
 
 ACCENTS = """
 from gan_bench.losses.bce import BCE
-from gan_bench.losses.loss import losses
+from gan_bench.losses.base import losses
 
 @losses.register("accents")
 class Accents(BCE):
@@ -140,11 +162,12 @@ class Accents(BCE):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what bad input names."""
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files and folders that the commands name."""
     folder = tmp_path_factory.mktemp("bad")
     (folder / "file").write_text("")
     (folder / "empty").mkdir()
+    (folder / "folder.png").mkdir()
     (folder / "newer").mkdir()
     (folder / "newer" / "store.json").write_text('{"schema_version": 99}')
     (folder / "raises.py").write_text("raise ValueError('boom')\n")
@@ -153,40 +176,44 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def refused(typed: Typed, place: Path, words: tuple[str, ...], says: tuple[str, ...]) -> None:
-    before = sorted(place.rglob("*"))
+def assert_refused(invoke: Invoke, workspace: Path, words: tuple[str, ...], says: tuple[str, ...]) -> None:
+    before = sorted(workspace.rglob("*"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        result = typed(*words)
+        patch.chdir(workspace)
+        result = invoke(*words)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
     for text in says:
         assert text in line
-    assert sorted(place.rglob("*")) == before
+    assert sorted(workspace.rglob("*")) == before
 
 
 @pytest.mark.parametrize(("words", "says"), RUN_CASES, ids=[" ".join(words) for words, _ in RUN_CASES])
-def test_run_refuses(typed: Typed, place: Path, words: tuple[str, ...], says: tuple[str, ...]) -> None:
-    refused(typed, place, (*RUN, "--models", "vanilla,dcgan28", *words), says)
+def test_run_refuses_invalid_options(
+    invoke: Invoke, workspace: Path, words: tuple[str, ...], says: tuple[str, ...]
+) -> None:
+    assert_refused(invoke, workspace, (*RUN, "--models", "vanilla,dcgan28", *words), says)
 
 
-def test_run_wants_models(typed: Typed, place: Path) -> None:
-    refused(typed, place, RUN, ("--models vanilla,dcgan",))
+def test_run_requires_models(invoke: Invoke, workspace: Path) -> None:
+    assert_refused(invoke, workspace, RUN, ("--models vanilla,dcgan",))
 
 
 @pytest.mark.parametrize("text", MATRIX_CASES)
-def test_matrix_files_are_refused(typed: Typed, place: Path, tmp_path: Path, text: str) -> None:
+def test_invalid_matrix_files_are_refused(invoke: Invoke, workspace: Path, tmp_path: Path, text: str) -> None:
     file = tmp_path / "matrix.toml"
     file.write_bytes(text.encode("latin-1"))
     given = () if text.startswith("models") else ("--models", "vanilla")
-    refused(typed, place, (*RUN, *given, "--matrix", str(file)), (MATRIX_CASES[text],))
+    assert_refused(invoke, workspace, (*RUN, *given, "--matrix", str(file)), (MATRIX_CASES[text],))
 
 
 @pytest.mark.parametrize(("words", "says"), OTHER_CASES, ids=[" ".join(words) for words, _ in OTHER_CASES])
-def test_other_commands_refuse(typed: Typed, place: Path, words: tuple[str, ...], says: tuple[str, ...]) -> None:
-    refused(typed, place, words, says)
+def test_other_commands_refuse_invalid_input(
+    invoke: Invoke, workspace: Path, words: tuple[str, ...], says: tuple[str, ...]
+) -> None:
+    assert_refused(invoke, workspace, words, says)
 
 
 @pytest.mark.parametrize(
@@ -196,43 +223,48 @@ def test_other_commands_refuse(typed: Typed, place: Path, words: tuple[str, ...]
         ("GAN_BENCH_INCEPTION_WEIGHTS", ("--models", "vanilla", "--extractors", "inception")),
     ],
 )
-def test_a_variable_that_names_nobody_s_home_is_refused(
-    typed: Typed, place: Path, monkeypatch: pytest.MonkeyPatch, variable: str, words: tuple[str, ...]
+def test_an_environment_variable_with_an_unknown_home_folder_is_refused(
+    invoke: Invoke, workspace: Path, monkeypatch: pytest.MonkeyPatch, variable: str, words: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv(variable, "~nobody-of-that-name/x")
-    refused(typed, place, (*RUN, *words), (f"{variable} '~nobody-of-that-name/x'", "type the whole path"))
+    monkeypatch.setenv(variable, "~no-such-user/x")
+    assert_refused(invoke, workspace, (*RUN, *words), (f"{variable} '~no-such-user/x'", "type the whole path"))
 
 
 @pytest.mark.parametrize("damage", ["other bytes", "cut off"])
-def test_damaged_archives_are_named(typed: Typed, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_archive_is_named(invoke: Invoke, tmp_path: Path, damage: str) -> None:
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for split, kind in itertools.product(("train", "t10k"), ("images-idx3", "labels-idx1")):
         data = gzip.compress(b"\0" * 4000)
         (raw / f"{split}-{kind}-ubyte.gz").write_bytes(data if damage == "other bytes" else data[:20])
     words = (*RUN, "--models", "vanilla", "--dataset", "mnist", "--data-root", str(tmp_path))
-    refused(typed, tmp_path, words, ("train-images-idx3-ubyte.gz is damaged", "delete it"))
+    assert_refused(invoke, tmp_path, words, ("train-images-idx3-ubyte.gz is damaged", "delete it"))
 
 
-def test_a_run_that_could_be_several_is_asked_for_again(typed: Typed, first: tuple[object, Path]) -> None:
+@pytest.mark.xdist_group("cli")
+def test_an_ambiguous_or_unknown_run_is_refused(invoke: Invoke, first: tuple[object, Path]) -> None:
     _, out = first
-    refused(typed, out, ("sample", "vanilla", "--dir", str(out)), ("any of 2", "type more"))
-    refused(typed, out, ("sample", "vanila-bce", "--dir", str(out)), ("vanila-bce", "gan-bench status"))
+    assert_refused(invoke, out, ("sample", "vanilla", "--dir", str(out)), ("matches 2 runs", "type more"))
+    assert_refused(invoke, out, ("eval", "vanila-bce", "--out", str(out)), ("vanila-bce", "gan-bench status"))
+    (path_of_images := out / "images").mkdir(exist_ok=True)
+    for path in (str(path_of_images), "nowhere/images.npz"):
+        assert_refused(invoke, out, ("eval", path, "--out", str(out)), (path, "not supported yet"))
+    assert_refused(invoke, out, ("sample", "vanila-bce", "--dir", str(out)), ("vanila-bce", "gan-bench status"))
 
 
-def test_what_a_text_would_tell_the_terminal_to_do_is_not_told(typed: Typed, place: Path) -> None:
-    refused(typed, place, ("status", "no\x1b]0;x\x07"), ("results folder no ]0;x : no results there",))
+def test_control_characters_in_errors_are_not_printed(invoke: Invoke, workspace: Path) -> None:
+    assert_refused(invoke, workspace, ("status", "no\x1b]0;x\x07"), ("results folder no ]0;x : it has no",))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_under_stdout_is_one_line() -> None:
+def test_a_full_disk_behind_stdout_is_one_error_line() -> None:
     with Path("/dev/full").open("w") as full:
         ended = _shell(["list", "presets", "--json"], stdout=full)
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == ["Error: the system refused: no space left on device"]
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     ended = _shell(["list", "presets"], stdout=writer)
@@ -240,7 +272,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert ended.stderr == ""
 
 
-def test_a_terminal_without_unicode_gets_plain_letters(tmp_path: Path) -> None:
+def test_an_ascii_terminal_gets_replacement_characters(tmp_path: Path) -> None:
     plugin = tmp_path / "accents.py"
     plugin.write_text(ACCENTS, encoding="utf-8")
     words = ["list", "losses", "--plugin", str(plugin)]

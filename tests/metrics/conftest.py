@@ -1,19 +1,19 @@
-"""Data, trained extractors and an evaluator that the tests of this room share."""
+"""Data sets, trained extractors and evaluators that the tests of metrics share."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.data_root import DATA_ROOT
 
-from gan_bench.data.dataset import ImageData, datasets
+from gan_bench.core.evaluation_spec import EvaluationSpec
+from gan_bench.core.events import ignore_events
+from gan_bench.data.base import ImageData, datasets
 from gan_bench.metrics.evaluator import Evaluator
-from gan_bench.spec import Evaluation
 
-ROOT = Path(os.environ.get("GAN_BENCH_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 CPU = torch.device("cpu")
 
 
@@ -27,15 +27,15 @@ def _few_threads() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def synthetic() -> ImageData:
-    return datasets.get("synthetic").load(Path("nowhere"), offline=True, notify=print)
+    return datasets.get("synthetic").load(Path("nowhere"), offline=True, on_event=ignore_events)
 
 
 @pytest.fixture(scope="session")
 def mnist() -> ImageData:
     source = datasets.get("mnist")
-    if not source.at_hand(ROOT):
-        pytest.skip("MNIST is not at hand: set GAN_BENCH_DATA")
-    return source.load(ROOT, offline=True, notify=print)
+    if not source.is_available(DATA_ROOT):
+        pytest.skip("MNIST is not available: set GAN_BENCH_DATA")
+    return source.load(DATA_ROOT, offline=True, on_event=ignore_events)
 
 
 @pytest.fixture(scope="session")
@@ -45,17 +45,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def evaluator(synthetic: ImageData, cache: Path) -> Evaluator:
-    """An evaluator of the synthetic data set, ready."""
-    plan = Evaluation(extractors=("auto",), samples=256)
-    made = Evaluator(synthetic, plan, device=CPU, cache_dir=cache, offline=True, notify=print)
+    """A prepared evaluator of the synthetic data set."""
+    spec = EvaluationSpec(extractors=("auto",), samples=256)
+    made = Evaluator(synthetic, spec, device=CPU, cache_dir=cache, offline=True, on_event=ignore_events)
     made.prepare()
     return made
 
 
 @pytest.fixture(scope="session")
 def mnist_evaluator(mnist: ImageData, cache: Path) -> Evaluator:
-    """An evaluator of MNIST by mnist-cnn, ready."""
-    plan = Evaluation(extractors=("mnist-cnn",), samples=500)
-    made = Evaluator(mnist, plan, device=CPU, cache_dir=cache, offline=True, notify=print)
+    """A prepared evaluator of MNIST with mnist-cnn."""
+    spec = EvaluationSpec(extractors=("mnist-cnn",), samples=500)
+    made = Evaluator(mnist, spec, device=CPU, cache_dir=cache, offline=True, on_event=ignore_events)
     made.prepare()
     return made

@@ -1,4 +1,4 @@
-"""The contract of every registered model, and how names and aliases are resolved."""
+"""Contract of every registered model, and resolution of names and aliases."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from gan_bench.errors import InputError
+from gan_bench.core.errors import InputError
+from gan_bench.core.training_spec import OWN_OPTIONS
+from gan_bench.models.base import ImageShape, Model, models, resolve_model
 from gan_bench.models.dropout import Dropout
-from gan_bench.models.model import ImageShape, Model, models, resolve_model
-from gan_bench.spec import OWN_OPTIONS
 
 
 def built(name: str, channels: int = 1, size: int | None = None) -> Model:
@@ -19,7 +19,7 @@ def built(name: str, channels: int = 1, size: int | None = None) -> Model:
     return model(ImageShape(channels, size or model.image_sizes[0]), model.recipe_type(width=0.125, z_dim=10))
 
 
-def hand_masks(d: nn.Module, batch: int) -> None:
+def set_masks(d: nn.Module, batch: int) -> None:
     for layer in d.modules():
         if isinstance(layer, Dropout):
             layer.mask = torch.ones(batch, *layer.features)
@@ -29,11 +29,11 @@ CASES = [(name, size, channels) for name in models for size in models.get(name).
 
 
 @pytest.mark.parametrize(("name", "size", "channels"), CASES)
-def test_shapes_range_and_gradients(name, size, channels):
+def test_shapes_range_and_finite_gradients(name, size, channels):
     torch.manual_seed(0)
     model = built(name, channels, size)
     g, d = model.generator(), model.discriminator()
-    hand_masks(d, 4)
+    set_masks(d, 4)
     images = g(torch.randn(4, 10))
     assert images.shape == (4, channels, size, size)
     assert images.abs().max() <= 1
@@ -46,18 +46,33 @@ def test_shapes_range_and_gradients(name, size, channels):
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_forward_draws_nothing(name):
-    """The trainer hands in all randomness: the global generator stays where it was."""
+def test_second_gradients_are_finite(name):
+    """Gradients of a gradient penalty reach D's weights."""
+    torch.manual_seed(0)
+    model = built(name)
+    d, size = model.discriminator(), model.image_sizes[0]
+    set_masks(d, 4)
+    images = torch.rand(4, 1, size, size, requires_grad=True)
+    (gradients,) = torch.autograd.grad(d(images).sum(), images, create_graph=True)
+    (gradients.flatten(1).norm(dim=1) - 1).square().sum().backward()
+    found = [parameter.grad for parameter in d.parameters() if parameter.grad is not None]
+    assert all(gradient.isfinite().all() for gradient in found)
+    assert sum(gradient.abs().sum() for gradient in found) > 0
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_forward_draws_no_random_numbers(name):
+    """All random numbers are inputs: the state of the global generator is unchanged."""
     model = built(name)
     g, d = model.generator(), model.discriminator()
-    hand_masks(d, 2)
+    set_masks(d, 2)
     before = torch.get_rng_state()
     d(g(torch.zeros(2, 10)))
     assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_no_bias_before_batch_norm(name):
+def test_layers_before_batch_norm_have_no_bias(name):
     model = built(name)
     for net in (model.generator(), model.discriminator()):
         layers = [layer for layer in net.modules() if not isinstance(layer, (nn.Sequential, nn.Unflatten))]
@@ -67,7 +82,7 @@ def test_no_bias_before_batch_norm(name):
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_recipe_is_complete(name):
+def test_recipe_has_every_value(name):
     recipe = models.get(name).recipe_type()
     assert (recipe.epochs is None) != (recipe.steps is None)
     assert {"z_dim", "width", "beta1", *OWN_OPTIONS} <= set(type(recipe).model_fields)
@@ -76,7 +91,7 @@ def test_recipe_is_complete(name):
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_width_scales_the_model(name):
+def test_width_scales_the_number_of_parameters(name):
     def count(width: float) -> int:
         model = models.get(name)
         nets = model(ImageShape(1, model.image_sizes[0]), model.recipe_type(width=width))
@@ -85,7 +100,7 @@ def test_width_scales_the_model(name):
     assert count(0.25) < count(0.5) < count(1.0)
 
 
-def test_published_sizes():
+def test_dcgan64_has_the_papers_channels():
     """Layer shapes of DCGAN-64 as in the paper: 4x4x1024 ... 128, image; 64 ... 512, logit."""
     with torch.device("meta"):
         model = models.get("dcgan64")(ImageShape(1, 64), models.get("dcgan64").recipe_type())
@@ -112,11 +127,16 @@ def test_names_and_aliases(name, size, expected):
     assert (own, chosen) == expected
 
 
-def test_size_that_a_model_does_not_make_is_refused():
-    with pytest.raises(InputError, match=r"'dcgan28' makes images of 28 pixels, not 64: .*dcgan64"):
+def test_unavailable_image_size_is_an_error():
+    with pytest.raises(InputError, match=r"'dcgan28' generates images of 28 pixels, not 64: .*dcgan64"):
         resolve_model("dcgan28", 64)
 
 
-def test_unknown_name_gets_the_nearest():
+def test_unknown_name_suggests_the_closest():
     with pytest.raises(InputError, match=r"unknown model 'vanila': did you mean vanilla"):
         resolve_model("vanila", None)
+
+
+def test_alias_without_the_size_names_the_available_ones():
+    with pytest.raises(InputError, match="'dcgan' is not available at --image-size 48: choose 28, 32, 64"):
+        resolve_model("dcgan", 48)

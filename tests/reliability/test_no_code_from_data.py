@@ -1,4 +1,4 @@
-"""No file that somebody sends can run code: every file that is read is replaced by a bomb, and none goes off."""
+"""No received file can run code: every file that is read is replaced by a pickle bomb, and none is unpickled."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import kept_results
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from helpers import kept_results
 
 import gan_bench as gb
 from gan_bench.cli import main
-from gan_bench.errors import InputError, RunError
-from gan_bench.metrics.extractors import inception
-from gan_bench.record import StoredRun
-from gan_bench.report import report
-from gan_bench.store import inspection
+from gan_bench.core.errors import InputError, RunError
+from gan_bench.core.events import ignore_events
+from gan_bench.core.records import StoredRun
+from gan_bench.metrics.extractors import dataset_cnn, inception
+from gan_bench.metrics.extractors.classifier_training import ClassifierRecipe
+from gan_bench.report import write_report
+from gan_bench.store import verify
 from gan_bench.store.store import Store
 
 PACKAGE = Path(gb.__file__).parent
@@ -60,67 +62,72 @@ KINDS: dict[str, tuple[Callable[[], bytes], Callable[[bytes], object]]] = {
     ),
     "numpy": (_numpy, lambda data: np.load(io.BytesIO(data), allow_pickle=True)),
 }
-"""How each kind of bomb is made, and what it goes off in."""
+"""How each kind of bomb is made, and a call that unpickles it."""
 unpickled: list[str] = []
 listening: list[bool] = []
 
 
-def _hear(event: str, arguments: tuple[object, ...]) -> None:
+def _audit(event: str, arguments: tuple[object, ...]) -> None:
     if listening and event == "pickle.find_class":
         unpickled.append(str(arguments))
 
 
-sys.addaudithook(_hear)  # for good: hooks can't be taken out
+sys.addaudithook(_audit)  # hooks can't be removed
 
 
 @pytest.fixture
-def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that a bomb makes when it goes off."""
+def exploded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that a bomb creates when it is unpickled."""
     monkeypatch.setenv("BOMB", str(tmp_path / "exploded"))
     return tmp_path / "exploded"
 
 
 @pytest.fixture
-def nothing_runs(mark: Path) -> Iterator[None]:
-    """No bomb goes off in the test, and nothing at all is unpickled."""
+def nothing_unpickled(exploded: Path) -> Iterator[None]:
+    """Assert that nothing is unpickled in the test."""
     unpickled.clear()
     listening.append(True)
     try:
         yield
     finally:
         listening.clear()
-    assert not mark.exists()
+    assert not exploded.exists()
     assert unpickled == []
 
 
+@pytest.fixture
+def short_extractor_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset_cnn, "SMALL", ClassifierRecipe(epochs=1, batch_size=256))
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_bombs_are_live(mark: Path, kind: str) -> None:
+def test_the_bombs_work(exploded: Path, kind: str) -> None:
     make, load = KINDS[kind]
     listening.append(True)
     load(make())
     listening.clear()
-    assert mark.exists()
+    assert exploded.exists()
     assert kind == "numpy" or unpickled or "torch" in kind
 
 
 def read_everything(out: Path, cache: Path, tmp_path: Path) -> None:
-    """Everything that reads a results folder, whether it likes what it finds or not."""
+    """Call everything that reads a results folder; errors are allowed."""
 
     def stored() -> list[StoredRun]:
-        return Store.open(out, create=False, notify=lambda text: None).runs()
+        return Store.open(out, create=False, on_event=ignore_events).runs()
 
     def weights() -> None:
-        store = Store.open(out, create=False, notify=lambda text: None)
+        store = Store.open(out, create=False, on_event=ignore_events)
         for spec in [*(run.spec for run in store.runs()), *store.unfinished()]:
             store.weights(spec, "last")
             store.weights(spec, "best")
 
     for read in (
         weights,
-        lambda: report.write_report(stored(), out / "report"),
+        lambda: write_report.write_report(stored(), out / "report"),
         lambda: gb.load_results(out),
-        lambda: inspection.repair(out, inspection.inspect(out)),
-        lambda: kept_results.again(out, cache).run(),
+        lambda: verify.repair(out, verify.inspect(out)),
+        lambda: kept_results.same_command(out, cache).run(),
     ):
         with contextlib.suppress(RunError, InputError):
             read()
@@ -128,6 +135,7 @@ def read_everything(out: Path, cache: Path, tmp_path: Path) -> None:
     for arguments in (
         ["status", str(out)],
         ["compare", "vanilla", "vanilla", str(out)],
+        ["eval", run, "--out", str(out), "--eval-samples", "150", "--offline"],
         ["sample", run, "--dir", str(out), "--n", "1", "--out", str(tmp_path / "x.png")],
         ["doctor", "--results", str(out)],
     ):
@@ -137,15 +145,15 @@ def read_everything(out: Path, cache: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("nothing_runs")
-def test_no_bomb_in_a_results_folder_goes_off(
+@pytest.mark.usefixtures("nothing_unpickled")
+def test_no_file_of_a_results_folder_is_unpickled(
     kept: Path, score_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "draw_all", kept_results.look_at_pictures)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(write_report, "render_plots", kept_results.read_pictures_only)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(score_cache.parents[1]))
     names = [name for name in kept_results.names(kept) if (kept / name).is_file()]
-    assert len(names) > 40, "the folder has lost files: this test would prove less"
-    written = [name for name in names if name.parts[0] == "report"]  # and never read: all are bombs at once
+    assert len(names) > 40, "the folder has fewer files than before"
+    written = [name for name in names if name.parts[0] == "report"]  # never read: all are bombs at once
     read = [name for name in names if name not in written]
     binary = [[name for name in read if name.suffix == suffix] for suffix in (".safetensors", ".png")]
     cases = [("pickle", [name]) for name in read]
@@ -154,7 +162,7 @@ def test_no_bomb_in_a_results_folder_goes_off(
         out = tmp_path / "out"
         shutil.copytree(kept, out)
         for sums in out.glob("runs/*/SHA256SUMS"):
-            sums.unlink()  # who sends a folder sends sums that fit, or none
+            sums.unlink()  # an attacker sends sums that match, or none
         for name in some:
             (out / name).write_bytes(KINDS[kind][0]())
         read_everything(out, score_cache, tmp_path)
@@ -162,74 +170,76 @@ def test_no_bomb_in_a_results_folder_goes_off(
         shutil.rmtree(out)
 
 
-@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.usefixtures("nothing_unpickled")
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_bomb_in_the_cache_goes_off(kept: Path, score_cache: Path, tmp_path: Path, kind: str) -> None:
-    names = sorted(path.relative_to(score_cache) for path in score_cache.rglob("*") if path.is_file())
-    assert {name.suffix for name in names} == {".safetensors", ".json"}
+def test_no_file_of_the_cache_is_unpickled(
+    score_cache: Path, tmp_path: Path, short_extractor_training: None, kind: str
+) -> None:
     cache = tmp_path / "cache"
-    shutil.copytree(score_cache, cache)
+    shutil.copytree(score_cache, cache, ignore=shutil.ignore_patterns(".*"))  # other tests write to it meanwhile
+    names = sorted(path.relative_to(cache) for path in cache.rglob("*") if path.is_file())
+    assert {name.suffix for name in names} == {".safetensors", ".json"}
     for name in names:
         (cache / name).write_bytes(KINDS[kind][0]())
-    (record,) = kept_results.Trial(tmp_path / "new", cache, {**kept_results.KNOWN, "epochs": 1}, {}).run()
-    assert record.status == "done", "it is worked out again"
+    (record,) = kept_results.make_trial(tmp_path / "new", cache, epochs=1).run()
+    assert record.succeeded, "damaged files are computed again"
 
 
-@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.usefixtures("nothing_unpickled")
 @pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "kmnist", "emnist-digits"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_bomb_in_a_data_root_goes_off(
+def test_no_file_of_a_data_root_is_unpickled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, kind: str
 ) -> None:
     from gan_bench.data import archives
-    from gan_bench.data.dataset import datasets
+    from gan_bench.data.base import datasets
 
     source = datasets.get(dataset)
     assert isinstance(source, archives.MnistArchives)
     source.folder(tmp_path).mkdir(parents=True)
     for name, _ in source.resources():
         (source.folder(tmp_path) / name).write_bytes(KINDS[kind][0]())
-    with pytest.raises(InputError, match="is damaged"):
-        source.load(tmp_path, offline=True, notify=print)
+    with pytest.raises(InputError, match="damaged"):
+        source.load(tmp_path, offline=True, on_event=ignore_events)
     sums = dict(source.resources())
-    monkeypatch.setattr(archives, "file_md5", lambda path: sums[path.name])  # even if it had the right sum
+    monkeypatch.setattr(archives, "file_md5", lambda path: sums[path.name])  # even with the right checksum
     with pytest.raises(InputError):
-        source.load(tmp_path, offline=True, notify=print)
+        source.load(tmp_path, offline=True, on_event=ignore_events)
 
 
-@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.usefixtures("nothing_unpickled")
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors", "weights"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_bomb_in_weights_goes_off(
+def test_no_weights_file_is_unpickled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
-    """Not even looked at: that torch's own care (weights_only) was got round twice must not matter."""
+    """Not even passed to torch: its own protection (weights_only) was circumvented twice."""
     path = tmp_path / name
     path.write_bytes(KINDS[kind][0]())
     monkeypatch.setenv(inception.VARIABLE, str(path))
-    monkeypatch.setattr(torch, "load", lambda *given, **options: pytest.fail("torch was handed the file"))
+    monkeypatch.setattr(torch, "load", lambda *given, **options: pytest.fail("the file was passed to torch"))
     with pytest.raises((ValueError, inception.SafetensorError)):
         inception.read_weights(inception.weights_path())
 
 
-@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.usefixtures("nothing_unpickled")
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_bomb_in_a_matrix_goes_off(tmp_path: Path, kind: str) -> None:
+def test_no_matrix_file_is_unpickled(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "matrix.toml"
     file.write_bytes(KINDS[kind][0]())
     result = CliRunner().invoke(main, ["run", "--matrix", str(file)])
-    assert (result.exit_code, "it is no TOML" in result.output) == (2, True), result.output
+    assert (result.exit_code, "not valid TOML" in result.output) == (2, True), result.output
 
 
-def test_the_cache_is_its_owners_alone(tmp_path: Path) -> None:
-    """Whatever the umask, and however a folder of that name was left there."""
+def test_only_the_owner_has_access_to_the_cache(tmp_path: Path, short_extractor_training: None) -> None:
+    """Whatever the umask, and whatever the permissions of an existing folder."""
     cache = tmp_path / "cache"
     (cache / "extractors").mkdir(parents=True)
     cache.chmod(0o777)
     (cache / "extractors").chmod(0o777)
     before = os.umask(0)
     try:
-        kept_results.Trial(tmp_path / "out", cache, {"epochs": 1}, {}).run()
+        kept_results.make_trial(tmp_path / "out", cache, epochs=1).run()
     finally:
         os.umask(before)
     found = [cache, *cache.rglob("*")]
@@ -243,12 +253,12 @@ ALLOWED = {
     "registry.py": {"exec_module"},
     "inception.py": {"pickle", "torch.load", "torch.save"},
 }
-"""What is named after --plugin is run; and the published weights, which are known by their hash before they are
-read, are unpickled (weights_only), handed on in memory, and what can go wrong in that is caught by its type."""
+"""Files named with --plugin are executed. The published weights, whose hash is verified first, are unpickled
+(weights_only) and passed on in memory; errors of that are caught by their type."""
 
 
 def faults(source: str, file: str = "") -> list[str]:
-    """What in a source text could run what it reads."""
+    """Return the imports and calls in a source text that could execute what they read."""
     found: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -280,7 +290,7 @@ def _call_fault(node: ast.Call) -> list[str]:
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_nothing_that_is_read_can_be_run(path: Path) -> None:
+def test_no_module_executes_what_it_reads(path: Path) -> None:
     assert faults(path.read_text(), path.name) == []
 
 
@@ -292,5 +302,5 @@ def test_nothing_that_is_read_can_be_run(path: Path) -> None:
         "torch.load(path, weights_only=True)", "os.system(text)", "pickle.loads(data)",
     ],
 )  # fmt: skip
-def test_the_check_finds_what_it_is_for(line: str) -> None:
+def test_forbidden_imports_and_calls_are_found(line: str) -> None:
     assert faults(line)

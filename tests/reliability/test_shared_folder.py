@@ -1,4 +1,4 @@
-"""Several processes, one folder: the work is shared, each run is committed once, stale owners are fenced off."""
+"""Several processes on one folder: they share the work, train each run once, and can't write without a lease."""
 
 from __future__ import annotations
 
@@ -12,37 +12,39 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from forks import TINY, Ask, running
-from victims import wait_until
+from helpers.forks import TINY, Launch, running
+from helpers.victims import wait_until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
-SHARER = """
+SHARING_PROCESS = """
 import json, sys, time
 from pathlib import Path
-from gan_bench.record import RunRecord
-from gan_bench.spec import RunSpec
+from gan_bench.core.records import RunRecord
+from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.store.store import Store
 
 root, lines = Path(sys.argv[1]), sys.stdin.read().splitlines()
 store = Store.open(root, create=True)
-specs = [RunSpec.model_validate_json(line) for line in lines]
+specs = [TrainingSpec.model_validate_json(line) for line in lines]
 store.expect(specs)
 for spec in specs:
     if not store.claim(spec):
         continue
-    assert store.begin(spec, {}) == 1, "it was trained twice"
-    time.sleep(0.01)
-    store.finish(spec, RunRecord(run_id=spec.run_id, status="done"))
-    print(spec.run_id, flush=True)
+    if not store.is_trained(spec):
+        assert store.begin(spec, {}) == 1, "it was trained twice"
+        time.sleep(0.01)
+        store.finish(spec, RunRecord(run_id=spec.run_id, status="done"))
+        print(spec.run_id, flush=True)
+    store.release(spec)
 """
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-def test_processes_on_one_folder_commit_each_run_once(tmp_path: Path, processes: int, specs: list[str]) -> None:
+@pytest.mark.parametrize("processes", [pytest.param(2, marks=pytest.mark.slow), 4])
+def test_processes_on_one_folder_train_each_run_once(tmp_path: Path, processes: int, specs: list[str]) -> None:
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", SHARER, str(tmp_path)],
+            [sys.executable, "-c", SHARING_PROCESS, str(tmp_path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -53,7 +55,7 @@ def test_processes_on_one_folder_commit_each_run_once(tmp_path: Path, processes:
     for worker in workers:
         assert worker.stdin is not None
         worker.stdin.write("\n".join(specs))
-    for worker in workers:  # all have begun: now at once
+    for worker in workers:  # all are started: now they begin at once
         assert worker.stdin is not None
         worker.stdin.close()
         worker.stdin = None
@@ -71,35 +73,26 @@ def test_processes_on_one_folder_commit_each_run_once(tmp_path: Path, processes:
 
 
 @pytest.mark.slow
-def test_two_commands_share_a_matrix_and_both_end_with_all_of_it(tmp_path: Path, cache: Path) -> None:
+def test_two_commands_share_a_matrix_and_both_end_with_all_results(tmp_path: Path, cache: Path) -> None:
     out = tmp_path / "out"
-    asked = (
-        "run",
-        "--out",
-        str(out),
-        "--models",
-        "vanilla",
-        "--seeds",
-        "0-11",
-        "--metrics",
-        "is",
-        "--json",
-        *TINY,
-    )
+    given = ("run", "--out", str(out), "--models", "vanilla", "--seeds", "0-11", "--metrics", "is", "--json")
+    arguments = (*given, *TINY)
     shares = []
     with (
-        running(Ask(asked, cache, tmp_path / "one")) as one,
-        running(Ask(asked, cache, tmp_path / "other")) as other,
+        running(Launch(arguments, cache, tmp_path / "one")) as one,
+        running(Launch(arguments, cache, tmp_path / "other")) as other,
     ):
         for process in (one, other):
-            assert process.wait(200) == 0, process.said
-            assert len(list(out.glob("runs/*/record.json"))) == 12, "it did not wait for the other's runs"
-            events = [json.loads(line) for line in process.said.splitlines() if line.startswith("{")]
-            shares.append([e["run_id"] for e in events if e.get("event") == "finished"])
-    finished = Counter(run_id for share in shares for run_id in share)
-    assert len(finished) == 12
-    assert set(finished.values()) == {1}
-    assert all(shares), "one of them did all the work"
+            assert process.wait(200) == 0, process.output
+            assert len(list(out.glob("runs/*/record.json"))) == 12, (
+                "it did not wait for the runs of the other command"
+            )
+            events = [json.loads(line) for line in process.output.splitlines() if line.startswith("{")]
+            shares.append({each["run_id"] for each in events if each.get("event") == "epoch"})
+    trained = Counter(run_id for share in shares for run_id in share)
+    assert len(trained) == 12
+    assert set(trained.values()) == {1}, "a run was trained by both"
+    assert all(shares), "one of them trained every run"
     records = [json.loads(path.read_text()) for path in out.glob("runs/*/record.json")]
     assert [(record["status"], record["attempts"]) for record in records] == [("done", 1)] * 12
 
@@ -107,16 +100,16 @@ def test_two_commands_share_a_matrix_and_both_end_with_all_of_it(tmp_path: Path,
 OWNER = """
 import sys, time
 from pathlib import Path
-from gan_bench.errors import RunTakenError
-from gan_bench.record import Checkpoint, RunRecord
-from gan_bench.spec import RunSpec
-from gan_bench.store import lease
+from gan_bench.core.errors import RunTakenError
+from gan_bench.core.records import Checkpoint, RunRecord
+from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.store import leases
 from gan_bench.store.store import Store
 import numpy as np
 
-lease.HEARTBEAT_SECONDS, lease.STALE_SECONDS = 0.1, 1.5
+leases.HEARTBEAT_SECONDS, leases.STALE_SECONDS = 0.1, 1.5
 store, name = Store.open(Path(sys.argv[1]), create=True), sys.argv[3]
-spec = RunSpec.model_validate_json(sys.argv[2])
+spec = TrainingSpec.model_validate_json(sys.argv[2])
 while not store.claim(spec):
     time.sleep(0.05)
 store.begin(spec, {"owner": name})
@@ -142,7 +135,7 @@ def _owner(root: Path, spec: str, name: str) -> subprocess.Popen[str]:
     )
 
 
-def _ask(owner: subprocess.Popen[str], what: str) -> str:
+def _order(owner: subprocess.Popen[str], what: str) -> str:
     assert owner.stdin is not None
     assert owner.stdout is not None
     owner.stdin.write(f"{what}\n")
@@ -150,26 +143,28 @@ def _ask(owner: subprocess.Popen[str], what: str) -> str:
     return owner.stdout.readline().strip()
 
 
-def test_a_stopped_owner_is_taken_over_and_fenced_off_when_it_wakes_up(tmp_path: Path, specs: list[str]) -> None:
+def test_a_suspended_process_is_taken_over_and_cannot_write_when_it_resumes(
+    tmp_path: Path, specs: list[str]
+) -> None:
     first = _owner(tmp_path, specs[0], "first")
     assert first.stdout is not None
     assert first.stdout.readline() == "owner\n"
-    assert _ask(first, "checkpoint") == "wrote"
+    assert _order(first, "checkpoint") == "wrote"
     second = _owner(tmp_path, specs[0], "second")
     try:
         assert second.stdout is not None
         os.kill(first.pid, signal.SIGSTOP)
-        assert second.stdout.readline() == "owner\n"  # within STALE_SECONDS of watching
+        assert second.stdout.readline() == "owner\n"  # after STALE_SECONDS without a heartbeat
         os.kill(first.pid, signal.SIGCONT)
         (folder,) = (tmp_path / "runs").iterdir()
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        assert _ask(first, "checkpoint").startswith("fenced")
-        assert _ask(first, "finish").startswith("fenced")
+        assert _order(first, "checkpoint").startswith("fenced")
+        assert _order(first, "finish").startswith("fenced")
         after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         assert before == after
-        assert _ask(second, "checkpoint") == "wrote"
-        assert _ask(second, "finish") == "wrote"
-        assert _ask(first, "finish").startswith("fenced"), "a finished run was written over"
+        assert _order(second, "checkpoint") == "wrote"
+        assert _order(second, "finish") == "wrote"
+        assert _order(first, "finish").startswith("fenced"), "a finished run was overwritten"
         assert json.loads((folder / "record.json").read_text())["reason"] == "second"
     finally:
         for owner in (first, second):
@@ -178,12 +173,12 @@ def test_a_stopped_owner_is_taken_over_and_fenced_off_when_it_wakes_up(tmp_path:
             owner.communicate()
 
 
-def test_an_owner_that_beats_is_not_taken_over(tmp_path: Path, specs: list[str]) -> None:
+def test_a_process_with_a_heartbeat_is_not_taken_over(tmp_path: Path, specs: list[str]) -> None:
     first, second = (_owner(tmp_path, specs[0], name) for name in ("first", "second"))
     try:
         assert first.stdout is not None
         with pytest.raises(subprocess.TimeoutExpired):
-            second.wait(timeout=5)  # three times STALE_SECONDS: time enough to be wrong
+            second.wait(timeout=5)  # three times STALE_SECONDS
         assert sum(bool(select.select([owner.stdout], [], [], 0)[0]) for owner in (first, second)) == 1
     finally:
         for owner in (first, second):
@@ -194,13 +189,14 @@ def test_an_owner_that_beats_is_not_taken_over(tmp_path: Path, specs: list[str])
 @pytest.mark.slow
 def test_a_command_takes_over_from_a_killed_one(tmp_path: Path, cache: Path) -> None:
     out = tmp_path / "out"
-    asked = ("run", "--out", str(out), "--models", "vanilla", "--epochs", "2000", "--metrics", "is", *TINY)
-    asked = (*asked, "--checkpoint-every", "0.1")
-    with running(Ask(asked, cache, tmp_path / "first")) as first:
+    given = ("run", "--out", str(out), "--models", "vanilla", "--epochs", "2000", "--metrics", "is", *TINY)
+    arguments = (*given, "--checkpoint-every", "0.1")
+    with running(Launch(arguments, cache, tmp_path / "first")) as first:
         wait_until(lambda: list(out.glob("runs/*/checkpoint.json")))
-        with running(Ask(asked, cache, tmp_path / "second")) as second:
-            wait_until(lambda: "trained by another process: waiting for it" in second.said)
-            first.signal(signal.SIGKILL)
-            spot = next(iter(out.glob("runs/*/environment.json")))
-            wait_until(lambda: json.loads(spot.read_text())["attempt"] == 2, 15)  # far less than STALE_SECONDS
-            assert json.loads(spot.read_text())["from_step"] > 0
+        with running(Launch(arguments, cache, tmp_path / "second")) as second:
+            wait_until(lambda: "waiting for 1 run that another process is training" in second.output)
+            first.send(signal.SIGKILL)
+            environment = next(iter(out.glob("runs/*/environment.json")))
+            # a killed process of this machine is noticed at once, without waiting for STALE_SECONDS
+            wait_until(lambda: json.loads(environment.read_text())["attempt"] == 2, 15)
+            assert json.loads(environment.read_text())["from_step"] > 0

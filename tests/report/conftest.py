@@ -1,9 +1,9 @@
-"""Stored runs for the report's tests."""
+"""Fixtures of the report's tests."""
 
 import pytest
-from made_runs import realistic
+from helpers.made_runs import realistic
 
-from gan_bench.record import StoredRun
+from gan_bench.core.records import StoredRun
 
 
 @pytest.fixture(scope="session")

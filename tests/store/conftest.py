@@ -1,3 +1,5 @@
+"""Specs, records and stores for tests of the store."""
+
 from __future__ import annotations
 
 import os
@@ -6,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.events import notices_into
 
-from gan_bench.record import Checkpoint, EpochRecord, RunRecord, Score
-from gan_bench.spec import EvalProtocol, Evaluation, RunSpec
+from gan_bench.core.evaluation_spec import EvaluationProtocol
+from gan_bench.core.records import Checkpoint, EpochRecord, RunRecord, Score
+from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.store.store import Store
 
 
 @pytest.fixture
-def make_spec() -> Callable[..., RunSpec]:
-    def make(seed: int = 0, model: str = "vanilla", **settings: object) -> RunSpec:
-        return RunSpec(
+def make_spec() -> Callable[..., TrainingSpec]:
+    def make(seed: int = 0, model: str = "vanilla", **settings: object) -> TrainingSpec:
+        return TrainingSpec(
             model=model,
             loss="bce",
             dataset="digits",
@@ -27,14 +31,13 @@ def make_spec() -> Callable[..., RunSpec]:
             batch_size=64,
             epochs=3,
             settings={"width": 0.5, **settings},
-            evaluation=Evaluation(),
         )
 
     return make
 
 
 @pytest.fixture
-def spec(make_spec: Callable[..., RunSpec]) -> RunSpec:
+def spec(make_spec: Callable[..., TrainingSpec]) -> TrainingSpec:
     return make_spec()
 
 
@@ -45,7 +48,7 @@ def notices() -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path, notices: list[str]) -> Store:
-    return Store.open(tmp_path / "out", create=True, notify=notices.append)
+    return Store.open(tmp_path / "out", create=True, on_event=notices_into(notices))
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ def make_epoch() -> Callable[..., EpochRecord]:
 
 @pytest.fixture
 def make_score() -> Callable[..., Score]:
-    protocol = EvalProtocol(
+    protocol = EvaluationProtocol(
         dataset="digits",
         dataset_sha256="0" * 64,
         reference_split="test",
@@ -77,6 +80,7 @@ def make_score() -> Callable[..., Score]:
         extractor_sha256="1" * 64,
         resize="none",
         seed=0,
+        kid_subset_size=50,
         torch_fidelity_version="0.4.0",
     )
 
@@ -89,7 +93,7 @@ def make_score() -> Callable[..., Score]:
             protocol=protocol,
             epoch=step // 10,
             step=step,
-            floor=0.5,
+            real_reference=0.5,
         )
 
     return make
@@ -106,7 +110,7 @@ def make_checkpoint() -> Callable[..., Checkpoint]:
 
 @pytest.fixture
 def make_record() -> Callable[..., RunRecord]:
-    def make(spec: RunSpec, status: str = "done", **values: object) -> RunRecord:
+    def make(spec: TrainingSpec, status: str = "done", **values: object) -> RunRecord:
         return RunRecord.model_validate({"run_id": spec.run_id, "status": status, **values})
 
     return make
@@ -117,10 +121,10 @@ def trained(
     make_epoch: Callable[..., EpochRecord],
     make_score: Callable[..., Score],
     make_checkpoint: Callable[..., Checkpoint],
-) -> Callable[[Store, RunSpec, int], None]:
-    """Three reports an epoch, then the checkpoint: what the pipeline writes on its way."""
+) -> Callable[[Store, TrainingSpec, int], None]:
+    """Write some epochs of a run: their record, grid and scores, then a checkpoint; the run keeps its lease."""
 
-    def train(store: Store, spec: RunSpec, epochs: int) -> None:
+    def train(store: Store, spec: TrainingSpec, epochs: int) -> None:
         store.begin(spec, {"torch": "2"})
         for epoch in range(1, epochs + 1):
             store.add_epoch(spec, make_epoch(epoch))
@@ -132,6 +136,6 @@ def trained(
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power: what was written is there without fsync, which costs tens of milliseconds."""
+def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip fsync, which costs tens of milliseconds: no test cuts the power."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)

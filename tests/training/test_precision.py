@@ -1,15 +1,15 @@
-"""What is cast, what is kept, and that casting in bulk gives what casting one by one, with gradients, gives."""
+"""Casts of parameters: layouts, exceptions, and updates equal to those of differentiable casts."""
 
 from __future__ import annotations
 
 import torch
+from helpers.training_cases import CPU
 from torch import nn
 from torch.func import functional_call
-from training_cases import CPU
 
-from gan_bench.training.optimiser import Adam
+from gan_bench.training.optimizer import Adam
 from gan_bench.training.precision import cast
-from gan_bench.training.state import NetState, batch_norm_names, initial
+from gan_bench.training.state import NetState, batch_norm_names, initial_state
 
 BF16 = torch.bfloat16
 
@@ -20,10 +20,10 @@ def small_net() -> nn.Module:
 
 def small_state(dtype: torch.dtype = torch.float32) -> tuple[nn.Module, NetState]:
     net = small_net()
-    return net, initial(net, [3], "g", "dcgan", CPU, dtype)
+    return net, initial_state(net, small_net, [3], "g", "dcgan", CPU, dtype)
 
 
-def test_all_but_batch_norm_is_cast_in_order_and_layout():
+def test_cast_keeps_batch_norm_order_and_layout():
     net, state = small_state()
     found = cast(state.params, batch_norm_names(net), BF16)
     assert list(found) == list(state.params)
@@ -34,30 +34,30 @@ def test_all_but_batch_norm_is_cast_in_order_and_layout():
         assert torch.equal(value, own.to(value.dtype))
 
 
-def test_what_needs_no_cast_is_not_copied():
+def test_cast_copies_nothing_for_an_equal_dtype():
     net, state = small_state()
     found = cast(state.params, batch_norm_names(net), torch.float32)
     assert all(found[name] is value for name, value in state.params.items())
 
 
-def test_updates_are_those_of_gradients_through_the_casts():
-    """Gradients of the cast copies, handed to Adam, move fp32 weights as torch.optim does through `.to(bf16)`."""
+def test_updates_equal_those_of_differentiable_casts():
+    """Gradients of the cast copies update fp32 weights as torch.optim does through `.to(bf16)`."""
     net, state = small_state()
     keep = batch_norm_names(net)
     x = torch.randn(8, 2, 5, 5, generator=torch.Generator().manual_seed(0)).to(BF16)
     textbook = {name: nn.Parameter(value[0].clone()) for name, value in state.params.items()}
     buffers = {name: value[0].clone() for name, value in state.buffers.items()}
-    optimiser = torch.optim.Adam(textbook.values(), 1e-2, betas=(0.5, 0.999), fused=True)
+    optimizer = torch.optim.Adam(textbook.values(), 1e-2, betas=(0.5, 0.999), fused=True)
     adam = Adam(state, [1e-2], 0.5, 0.999)
 
     def loss(weights):
         return functional_call(net, {**weights, **buffers}, (x,)).float().square().mean()
 
     for _ in range(5):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss({n: p if n in keep else p.to(BF16) for n, p in textbook.items()}).backward()
-        optimiser.step()
+        optimizer.step()
         leaves = {n: v[0].detach().requires_grad_() for n, v in cast(state.params, keep, BF16).items()}
-        adam.step_([g.unsqueeze(0) for g in torch.autograd.grad(loss(leaves), list(leaves.values()))])
+        adam.step([g.unsqueeze(0) for g in torch.autograd.grad(loss(leaves), list(leaves.values()))])
         for name, value in textbook.items():
             assert torch.equal(state.params[name][0], value.detach()), name

@@ -1,4 +1,4 @@
-"""Initial values of every model's tensors."""
+"""Initial values of the tensors of any module."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ import math
 
 import pytest
 import torch
+from helpers.plugin_models import LayerNormDiscriminator, SpectralDiscriminator
 from torch import nn
 
 from gan_bench.training import state
 
 CPU = torch.device("cpu")
-NET = nn.Sequential(
-    nn.Linear(400, 300, bias=False), nn.BatchNorm1d(300), nn.Unflatten(1, (12, 5, 5)), nn.Conv2d(12, 500, 3)
-)
+
+
+def small_net() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(400, 300, bias=False), nn.BatchNorm1d(300), nn.Unflatten(1, (12, 5, 5)), nn.Conv2d(12, 500, 3)
+    )
+
+
+def initial(build=small_net, seeds=(0,), net="g", scheme="dcgan", dtype=torch.float32) -> state.NetState:
+    return state.initial_state(state.structure(build), build, seeds, net, scheme, CPU, dtype)
 
 
 @pytest.mark.parametrize(
     ("scheme", "linear", "conv"), [("dcgan", 0.02, 0.02), ("he", math.sqrt(2 / 400), math.sqrt(2 / 108))]
 )
-def test_weights_begin_as_published(scheme, linear, conv):
-    params = state.initial(NET, [0], "g", scheme, CPU, torch.float64).params
+def test_weights_follow_the_recipe(scheme, linear, conv):
+    params = initial(scheme=scheme, dtype=torch.float64).params
     assert params["0.weight"].std().item() == pytest.approx(linear, rel=0.02)
     assert params["3.weight"].std().item() == pytest.approx(conv, rel=0.02)
     assert abs(params["0.weight"].mean().item()) < linear / 50
@@ -30,17 +38,89 @@ def test_weights_begin_as_published(scheme, linear, conv):
     assert not params["3.bias"].any()
 
 
-def test_buffers_begin_neutral():
-    buffers = state.initial(NET, [0, 1], "g", "dcgan", CPU, torch.float32).buffers
+def test_batch_norm_statistics_start_at_0_and_1():
+    buffers = initial(seeds=(0, 1)).buffers
     assert buffers["1.running_var"].eq(1).all()
     assert buffers["1.running_mean"].eq(0).all()
     assert buffers["1.num_batches_tracked"].tolist() == [0, 0]
 
 
-def test_a_lane_depends_on_its_seed_only():
-    pair = state.initial(NET, [3, 4], "g", "dcgan", CPU, torch.float32).params["0.weight"]
-    alone = state.initial(NET, [4], "g", "dcgan", CPU, torch.float32).params["0.weight"]
-    other_net = state.initial(NET, [4], "d", "dcgan", CPU, torch.float32).params["0.weight"]
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (small_net, "0.weight"),
+        (lambda: SpectralDiscriminator(1, 28, 0.3), "conv.parametrizations.weight.original"),
+        (lambda: SpectralDiscriminator(1, 28, 0.3), "conv.parametrizations.weight.0._u"),
+    ],
+)
+def test_a_lane_depends_on_its_seed_and_its_network_only(build, name):
+    def value(seeds: tuple[int, ...], net: str = "g") -> torch.Tensor:
+        found = initial(build, seeds, net)
+        return {**found.params, **found.buffers}[name]
+
+    pair, alone = value((3, 4)), value((4,))
     assert torch.equal(pair[1], alone[0])
     assert not torch.equal(pair[0], pair[1])
-    assert not torch.equal(other_net, alone)
+    assert not torch.equal(value((4,), "d"), alone)
+
+
+def test_other_layers_keep_the_modules_own_values():
+    """LayerNorm's scale is 1, and own parameters and buffers are the module's; convolutions follow the recipe."""
+    found = initial(lambda: LayerNormDiscriminator(1, 28), (0, 1))
+    assert found.params["norm.weight"].eq(1).all()
+    assert found.params["norm.bias"].eq(0).all()
+    assert found.params["scale"].tolist() == [0.5, 0.5]
+    assert 0 < found.buffers["offset"][0] != found.buffers["offset"][1]
+    assert found.params["conv.weight"].std().item() == pytest.approx(0.02, rel=0.3)
+    assert not found.params["conv.bias"].any()
+
+
+def test_spectral_norm_keeps_its_own_weight_and_vectors():
+    """The vectors are random unit vectors, and those of the weight: sigma is its largest singular value."""
+    found = initial(lambda: SpectralDiscriminator(1, 28, 0.3), (0, 1), dtype=torch.float64)
+    weight = found.params["conv.parametrizations.weight.original"].flatten(2)
+    u, v = (found.buffers[f"conv.parametrizations.weight.0.{name}"] for name in ("_u", "_v"))
+    assert torch.allclose(u.norm(dim=1), torch.ones(2, dtype=torch.float64), atol=1e-5)
+    sigma = torch.einsum("li,lij,lj->l", u, weight, v)
+    assert torch.allclose(sigma, torch.linalg.matrix_norm(weight, 2), rtol=0.05)
+    assert found.params["conv.bias"].any(), "all of a layer with parametrizations is its own"
+
+
+def test_masks_of_dropout_are_no_state():
+    assert not [name for name in initial(lambda: SpectralDiscriminator(1, 28, 0.3)).buffers if "mask" in name]
+
+
+def test_global_random_numbers_are_restored():
+    before = torch.get_rng_state()
+    initial(lambda: SpectralDiscriminator(1, 28, 0.3), (0, 1))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_structure_has_no_values():
+    net = state.structure(lambda: LayerNormDiscriminator(1, 28))
+    assert {value.device.type for value in (*net.parameters(), *net.buffers())} == {"meta"}
+
+
+def test_tied_weights_are_one_parameter():
+    def build() -> nn.Module:
+        net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+        net[1].weight = net[0].weight
+        return net
+
+    assert list(initial(build).params) == ["0.weight"]
+    net = state.structure(build)
+    assert net[0].weight is net[1].weight
+
+
+def test_parameters_without_gradients_are_not_trained():
+    """They keep the module's own values and are among the buffers."""
+
+    def build() -> nn.Module:
+        net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        net[0].requires_grad_(False)
+        return net
+
+    found = initial(build, (0, 1))
+    assert list(found.params) == ["1.weight", "1.bias"]
+    assert list(found.buffers) == ["0.weight", "0.bias"]
+    assert found.buffers["0.bias"].any()

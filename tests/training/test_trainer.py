@@ -1,4 +1,4 @@
-"""The trainer against its oracle, lanes against solo runs, and what a run leaves behind."""
+"""The trainer against the textbook loop, lanes against solo runs, and resuming."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from oracle import textbook
-from training_cases import CPU, random_images, small_spec
+from helpers.oracle import textbook
+from helpers.training_cases import CPU, random_batch, random_images, small_spec
 
-from gan_bench.errors import InputError
-from gan_bench.training import precision
+from gan_bench.core.errors import InputError
+from gan_bench.data.batch import Batch
 from gan_bench.training.trainer import Trainer
 
 F64 = torch.float64
@@ -26,18 +26,18 @@ def tensors(trainer: Trainer, lane: int) -> dict[str, torch.Tensor]:
     }
 
 
-def trained(specs, images, dtype=F64) -> Trainer:
-    trainer = Trainer(specs, images, CPU, dtype)
+def trained(specs, data, dtype=F64) -> Trainer:
+    trainer = Trainer(specs, data, CPU, dtype)
     while not trainer.finished:
         trainer.train_epoch()
     return trainer
 
 
 def test_equals_the_textbook_loop(model_name):
-    """Twenty steps of every registered model equal torch.optim's, step by step, to 1e-10 in float64."""
+    """Twenty steps of every registered model equal those with torch.optim to 1e-10 in float64."""
     spec = small_spec(model_name, lr_g=3e-4, lr_d=1e-4)
     images = random_images(spec.image_size)
-    trainer = Trainer([spec], images, CPU, F64)
+    trainer = Trainer([spec], Batch(images), CPU, F64)
     start = {
         net: {name: value[0].clone() for name, value in {**state.params, **state.buffers}.items()}
         for net, state in (("g", trainer.g), ("d", trainer.d))
@@ -60,19 +60,19 @@ def test_lanes_equal_solo_runs(model_name):
         for lr_g, lr_d in ((1e-4, 1e-4), (4e-4, 2e-4))
         for seed in (0, 5)
     ]
-    images = random_images(specs[0].image_size)
-    together = trained(specs, images)
+    data = random_batch(specs[0].image_size)
+    together = trained(specs, data)
     for lane, spec in enumerate(specs):
-        alone = tensors(trained([spec], images), 0)
+        alone = tensors(trained([spec], data), 0)
         for name, value in tensors(together, lane).items():
             assert torch.allclose(value.to(F64), alone[name].to(F64), rtol=1e-9, atol=1e-9), (spec.run_id, name)
 
 
-def test_seeds_and_rates_matter():
+def test_seeds_and_learning_rates_change_the_weights():
     """Otherwise the equalities above would hold for a trainer that does nothing."""
-    images = random_images(28)
+    data = random_batch(28)
     runs = [
-        tensors(trained([spec], images), 0)["g.0.weight"]
+        tensors(trained([spec], data), 0)["g.0.weight"]
         for spec in (small_spec("vanilla"), small_spec("vanilla", seed=1), small_spec("vanilla", lr_g=1e-3))
     ]
     assert not torch.allclose(runs[0], runs[1])
@@ -80,16 +80,16 @@ def test_seeds_and_rates_matter():
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_continues_bit_for_bit(model_name, lanes):
-    """A trainer rebuilt from its lanes' checkpoints ends exactly where the undisturbed one does."""
+def test_resuming_is_bit_identical(model_name, lanes):
+    """A trainer restored from its lanes' checkpoints ends as an uninterrupted one."""
     specs = [small_spec(model_name, seed=seed) for seed in range(lanes)]
-    images = random_images(specs[0].image_size)
-    whole = trained(specs, images, torch.float32)
-    first = Trainer(specs, images, CPU)
+    data = random_batch(specs[0].image_size)
+    whole = trained(specs, data, torch.float32)
+    first = Trainer(specs, data, CPU)
     first.train_epoch()
-    second = Trainer(specs, images, CPU)
+    second = Trainer(specs, data, CPU)
     for lane in range(lanes):
-        second.load_state_(lane, first.state(lane))
+        second.load_state(lane, first.state(lane))
     while not second.finished:
         second.train_epoch()
     for lane in range(lanes):
@@ -98,48 +98,37 @@ def test_continues_bit_for_bit(model_name, lanes):
             assert np.array_equal(array, resumed.arrays[name]), name
 
 
-def test_a_lane_that_diverges_leaves_its_neighbours_alone():
+def test_diverged_lane_does_not_affect_other_lanes():
     specs = [small_spec("dcgan28", seed=seed) for seed in (0, 1)]
-    images = random_images(28)
-    clean, spoilt = Trainer(specs, images, CPU), Trainer(specs, images, CPU)
-    next(iter(spoilt.g.params.values()))[1].fill_(math.nan)
-    clean_epoch, spoilt_epoch = clean.train_epoch(), spoilt.train_epoch()
-    assert math.isnan(spoilt_epoch[1].g_loss)
-    assert spoilt_epoch[0].g_loss == clean_epoch[0].g_loss
+    data = random_batch(28)
+    clean, diverged = Trainer(specs, data, CPU), Trainer(specs, data, CPU)
+    next(iter(diverged.g.params.values()))[1].fill_(math.nan)
+    clean_epoch, diverged_epoch = clean.train_epoch(), diverged.train_epoch()
+    assert math.isnan(diverged_epoch[1].g_loss)
+    assert diverged_epoch[0].g_loss == clean_epoch[0].g_loss
     for name, array in clean.state(0).arrays.items():
-        assert np.array_equal(array, spoilt.state(0).arrays[name]), name
+        assert np.array_equal(array, diverged.state(0).arrays[name]), name
 
 
-def test_steps_and_epochs_count_the_same():
-    images = random_images(28)
-    by_epochs = trained([small_spec("vanilla", steps=None, epochs=2)], images, torch.float32)
+def test_length_in_epochs_and_in_steps():
+    data = random_batch(28)
+    by_epochs = trained([small_spec("vanilla", steps=None, epochs=2)], data, torch.float32)
     assert (by_epochs.step, by_epochs.epoch) == (16, 2)
-    by_steps = trained([small_spec("vanilla", steps=11)], images, torch.float32)
+    by_steps = trained([small_spec("vanilla", steps=11)], data, torch.float32)
     assert (by_steps.step, by_steps.epoch) == (11, 2)
 
 
-def test_batch_larger_than_the_data_is_refused():
+def test_batch_larger_than_the_data_is_an_error():
     with pytest.raises(InputError, match=r"--batch-size 65 .* choose at most 64"):
-        Trainer([small_spec("vanilla", batch_size=65)], random_images(28), CPU)
-
-
-def test_samples_are_images_and_repeat(model_name):
-    spec = small_spec(model_name)
-    trainer = Trainer([spec], random_images(spec.image_size), CPU)
-    trainer.train_epoch()
-    first, again = trainer.sample(0, 9, "grid"), trainer.sample(0, 9, "grid")
-    assert first.dtype == torch.uint8
-    assert first.shape == (9, 1, spec.image_size, spec.image_size)
-    assert torch.equal(first, again)
-    assert not torch.equal(first, trainer.sample(0, 9, "evaluation"))
+        Trainer([small_spec("vanilla", batch_size=65)], random_batch(28), CPU)
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
-def test_other_precisions_stay_near_fp32(precision):
-    """Losses agree to the precision's own error, and parameters are kept in fp32."""
-    images = random_images(28)
-    exact = Trainer([small_spec("dcgan28")], images, CPU)
-    rounded = Trainer([small_spec("dcgan28", precision=precision)], images, CPU)
+def test_losses_of_other_precisions_are_near_fp32(precision):
+    """Losses agree to the rounding error of the precision, and parameters are kept in fp32."""
+    data = random_batch(28)
+    exact = Trainer([small_spec("dcgan28")], data, CPU)
+    rounded = Trainer([small_spec("dcgan28", precision=precision)], data, CPU)
     allowed = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     assert allowed == ((precision == "tf32"),) * 2
     one, other = rounded.train_epoch()[0].d_loss, exact.train_epoch()[0].d_loss
@@ -148,27 +137,19 @@ def test_other_precisions_stay_near_fp32(precision):
     assert all(value.dtype == torch.float32 for value in rounded.g.params.values())
 
 
-def test_samples_are_computed_as_the_weights_are_kept():
-    """Scores are of the weights: bf16's rounding would be in every pixel."""
-    images = random_images(28)
-    rounded, exact = (Trainer([small_spec("dcgan28", precision=p)], images, CPU) for p in ("bf16", "fp32"))
-    rounded.train_epoch()
-    exact.load_state_(0, rounded.state(0))
-    assert torch.equal(rounded.sample(0, 9, "evaluation"), exact.sample(0, 9, "evaluation"))
+def test_batch_of_several_updates_of_d_larger_than_the_data_is_an_error():
+    spec = small_spec("vanilla", loss="wgan-gp", penalty="gp", batch_size=13)
+    with pytest.raises(InputError, match=r"--batch-size 13 x 5 updates of D exceeds the 64 .* choose at most 12"):
+        Trainer([spec], random_batch(28), CPU)
 
 
-def test_samples_are_drawn_in_true_fp32_whatever_the_precision(monkeypatch):
-    allowed = []
+def test_unused_parameters_of_a_module_stay(plugins):
+    trainer = trained([small_spec("test-layer-norm")], random_batch(28))
+    assert trainer.d.params["unused"].eq(1).all()
 
-    def watched(images, noise):
-        allowed.append(torch.backends.cuda.matmul.allow_tf32)
-        return images(noise)
 
-    monkeypatch.setattr("gan_bench.training.trainer.draw", watched)
-    try:
-        trainer = Trainer([small_spec("vanilla", precision="tf32")], random_images(28), CPU)
-        trainer.sample(0, 4, "eval")
-        assert torch.backends.cuda.matmul.allow_tf32, "put back"
-    finally:
-        precision.set_matmul("fp32")
-    assert allowed == [False]
+def test_unknown_setting_is_an_error():
+    spec = small_spec("vanilla", penalty="r1")
+    spec = spec.model_copy(update={"settings": {**spec.settings, "r1_weigt": 1.0}})
+    with pytest.raises(InputError, match=r"unknown setting of vanilla\+r1 'r1_weigt': did you mean r1_weight"):
+        Trainer([spec], random_batch(28), CPU)

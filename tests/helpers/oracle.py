@@ -1,0 +1,126 @@
+"""The textbook loop: GAN training with torch.optim, `backward` and plain formulas, as a reference in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+
+from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.models.base import build_model
+from gan_bench.training.rng import LaneRng
+from gan_bench.training.state import dropouts
+from gan_bench.training.step_noise import PenaltyNoise, StepNoiseSampler
+
+F64 = torch.float64
+
+LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor | None, Tensor], Tensor]]] = {
+    "bce": (
+        lambda real, fake: bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake)),
+        lambda real, fake: bce(fake, torch.ones_like(fake)),
+    ),
+    "hinge": (
+        lambda real, fake: (1 - real).clamp(min=0).mean() + (1 + fake).clamp(min=0).mean(),
+        lambda real, fake: -fake.mean(),
+    ),
+    "wgan-gp": (lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean()),
+    "test-relativistic": (
+        lambda real, fake: bce(real - fake, torch.ones_like(real)),
+        lambda real, fake: bce(fake - real, torch.ones_like(fake)),
+    ),
+}
+"""For D and for G, as functions of logits [B] of real and of fake images."""
+REAL_IN_GENERATOR = {"test-relativistic"}
+
+
+def gradient_penalty(d: nn.Module, real: Tensor, fake: Tensor, noise: PenaltyNoise, weight: float) -> Tensor:
+    """10 (||grad D|| - 1)^2 between real and fake images, as in arXiv 1704.00028."""
+    mix = noise.uniform((len(real), 1, 1, 1))[0]
+    points = (mix * real + (1 - mix) * fake).requires_grad_()
+    set_masks(d, {name: mask[0] for name, mask in noise.masks(len(real)).items()})
+    (gradients,) = torch.autograd.grad(d(points).sum(), points, create_graph=True)
+    return weight * ((gradients.flatten(1).norm(dim=1) - 1) ** 2).mean()
+
+
+def r1(d: nn.Module, real: Tensor, noise: PenaltyNoise, weight: float) -> Tensor:
+    """gamma / 2 ||grad D||^2 at real images, as in arXiv 1801.04406."""
+    real = real.clone().requires_grad_()
+    set_masks(d, {name: mask[0] for name, mask in noise.masks(len(real)).items()})
+    (gradients,) = torch.autograd.grad(d(real).sum(), real, create_graph=True)
+    return weight / 2 * (gradients**2).sum(dim=(1, 2, 3)).mean()
+
+
+def penalty_of(spec: TrainingSpec) -> tuple[int, Callable[[nn.Module, Tensor, Tensor, PenaltyNoise], Tensor]]:
+    """The interval and the formula of a spec's penalty."""
+    if spec.penalty == "gp":
+        weight = spec.settings["gp_weight"]
+        return 1, lambda d, real, fake, noise: gradient_penalty(d, real, fake, noise, weight)
+    weight = spec.settings.get("r1_weight")
+    return spec.settings.get("r1_interval", 1), lambda d, real, fake, noise: r1(d, real, noise, weight)
+
+
+def textbook(
+    spec: TrainingSpec, images: Tensor, start: dict[str, dict[str, Tensor]], steps: int
+) -> tuple[dict, list]:
+    """Train in float64 from the given weights; return final tensors of both networks and each step's losses.
+
+    It runs on the device of the images [N, C, H, W].
+    """
+    model, device = build_model(spec), images.device
+    g, d = model.generator().to(device, F64), model.discriminator().to(device, F64)
+    for net, weights in ((g, start["g"]), (d, start["d"])):
+        net.load_state_dict(weights)
+    betas = (model.recipe.beta1, model.recipe.beta2)
+    g_adam = torch.optim.Adam(g.parameters(), lr=spec.lr_g, betas=betas)
+    d_adam = torch.optim.Adam(d.parameters(), lr=spec.lr_d, betas=betas)
+    d_formula, g_formula = LOSSES[spec.loss]
+    interval, penalty = penalty_of(spec)
+    streams, size, d_steps, losses = LaneRng(spec.seed, device), spec.batch_size, model.recipe.d_steps, []
+    shape, needs_real = (size, model.recipe.z_dim), spec.loss in REAL_IN_GENERATOR
+    draw = StepNoiseSampler(model.recipe.noise, shape, dropouts(d), F64, F64, needs_real)
+    penalty_noise = PenaltyNoise([streams], dropouts(d), F64, F64)
+    per_epoch, updates = len(images) // (size * d_steps), 0
+    for step in range(steps):
+        if step % per_epoch == 0:
+            order = torch.randperm(len(images), generator=streams["data"], device=device)
+        d_losses = []
+        for d_step in range(d_steps):
+            first = (step % per_epoch * d_steps + d_step) * size
+            real = images[order[first : first + size]].to(F64) / 127.5 - 1
+            noise = draw([streams], updates_g=d_step == d_steps - 1)
+
+            fake = g(noise.noise[0])
+            d_adam.zero_grad()
+            d_loss = d_formula(*logits(d, real, fake.detach(), noise.d_masks))
+            if spec.penalty != "none" and updates % interval == 0:
+                d_loss = d_loss + interval * penalty(d, real, fake.detach(), penalty_noise)
+            d_loss.backward()
+            d_adam.step()
+            d_losses.append(d_loss.item())
+            updates += 1
+
+        g_adam.zero_grad()
+        if needs_real:
+            g_loss = g_formula(*logits(d, real, fake, noise.g_masks))
+        else:
+            set_masks(d, {name: mask[0] for name, mask in noise.g_masks.items()})
+            g_loss = g_formula(None, d(fake))
+        g_loss.backward()
+        g_adam.step()
+        losses.append((sum(d_losses) / d_steps, g_loss.item()))
+    return {"g": g.state_dict(), "d": d.state_dict()}, losses
+
+
+def logits(d: nn.Module, real: Tensor, fake: Tensor, masks: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """D's logits [B] of real and of fake images, with masks [1, 2, B, ...]."""
+    set_masks(d, {name: pair[0, 0] for name, pair in masks.items()})
+    real_logits = d(real)
+    set_masks(d, {name: pair[0, 1] for name, pair in masks.items()})
+    return real_logits, d(fake)
+
+
+def set_masks(d: nn.Module, masks: dict[str, Tensor]) -> None:
+    for name, mask in masks.items():
+        d.get_submodule(name.removesuffix(".mask")).mask = mask
