@@ -1,9 +1,9 @@
-"""Every check and every timing that needs a GPU, in one call: correctness first, then figures, then one table.
+"""All checks and benchmarks that need a GPU, in one command: first tests/gpu, then timings and targets.
 
-It needs no network and no installation, only the packages that gan_bench imports, and MNIST as gzipped idx files.
-`gpu.json` holds everything, the end of what each part said included, and grows with every part. It exits with 1 if
-a check or a part fails; a figure that is missed is only said. With `--device cpu` the checks that a CPU can make
-are made there, and nothing is timed.
+It needs no network and no installation, only the packages that gan_bench imports, pytest (wheels on PYTHONPATH are
+enough), and MNIST as gzipped idx files. `gpu.json` holds all results, with the end of each part's output, and is
+updated after every part. The exit code is 1 if a part fails; a missed target is only reported. With `--device cpu`
+there is nothing to run.
 
     python benchmarks/gpu.py --data-root FOLDER --out FOLDER
 """
@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -23,25 +25,28 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
-PATHS = (str(ROOT), str(ROOT / "tests" / "training"), os.environ.get("PYTHONPATH", ""))
+PATHS = (str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", ""))
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(filter(None, PATHS)),
     "PYTHONUNBUFFERED": "1",
+    "COLUMNS": "250",  # pytest trims reasons to the width
 }
 MATRIX = "--models vanilla,dcgan --seeds 0-2 --lrs 1e-4,2e-4 --epochs 25 --dataset mnist --offline"
 PROFILE = "--models dcgan64 --precision bf16 --steps 500 --metrics fid --profile --dataset mnist --offline"
+GPU_TESTS = ROOT / "tests" / "gpu"
 LIMITS = {"checks": 270.0, "matrix": 200.0, "step-bf16-fused": 240.0}
-OTHERWISE = 150.0
-"""Seconds that a part may take, so that one that hangs costs the others nothing."""
+DEFAULT_LIMIT = 150.0
+"""Time limit of a part in seconds."""
 TAIL_CHARACTERS = 6000
 
 
 def parts(given: argparse.Namespace) -> dict[str, list[str]]:
-    """Return the commands that are timed, by the name of their JSON."""
+    """Return the command of each part, by name."""
 
     def script(name: str, *options: str) -> list[str]:
         out = given.out / f"{len(found)}_{name}.json"
@@ -50,9 +55,9 @@ def parts(given: argparse.Namespace) -> dict[str, list[str]]:
 
     places = ["--device", given.device, "--data-root", str(given.data_root)]
     found: dict[str, list[str]] = {}
-    found["checks"] = script("gpu_checks")
     if given.device == "cpu":
         return found
+    found["checks"] = pytest_command(GPU_TESTS)
     few = ["--repeats", "3", "--seconds", "1"]
     run = [sys.executable, "-m", "gan_bench", "run", *places]
     found["matrix"] = [*run, *MATRIX.split(), "--out", str(given.out / "matrix")]
@@ -66,9 +71,23 @@ def parts(given: argparse.Namespace) -> dict[str, list[str]]:
     return {name: command for name, command in found.items() if name in (given.parts or found)}
 
 
-def make(name: str, command: list[str], out: Path, seconds: float) -> dict[str, Any]:
-    """Run a part, for so many seconds at most; return how it ended, the end of what it said, and its JSON."""
-    start, kept, log = time.monotonic(), Path(command[-1]), out / f"{name}.log"
+def pytest_command(folder: Path) -> list[str]:
+    """Return the command that runs a folder's tests without pyproject.toml and other folders' conftest.py.
+
+    Those need plugins of pytest.
+    """
+    options = ["-v", "--import-mode=importlib", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-c", os.devnull]
+    return [sys.executable, "-m", "pytest", str(folder), "--confcutdir", str(folder), *options]
+
+
+def run_part(name: str, command: list[str], out: Path, seconds: float) -> dict[str, Any]:
+    """Run a part with a time limit; return its outcome, the end of its output, and its results.
+
+    Results are the JSON that it wrote, or `rows` of tests and outcomes for pytest.
+    """
+    if name == "checks" and importlib.util.find_spec("pytest") is None:
+        return {"outcome": "pytest is not installed: carry its wheels", "seconds": 0.0, "output": ""}
+    start, results, log = time.monotonic(), Path(command[-1]), out / f"{name}.log"
     part: dict[str, Any] = {"outcome": "ok"}
     with log.open("w") as file:
         own = subprocess.Popen(
@@ -78,46 +97,65 @@ def make(name: str, command: list[str], out: Path, seconds: float) -> dict[str, 
             code = own.wait(seconds)
             part["outcome"] = f"exit code {code}" if code else "ok"
         except subprocess.TimeoutExpired:
-            part["outcome"] = f"not over after {seconds:.0f} s"
+            part["outcome"] = f"not finished after {seconds:.0f} s"
         finally:
-            with contextlib.suppress(ProcessLookupError):  # whatever it started goes with it
+            with contextlib.suppress(ProcessLookupError):  # with its child processes
                 os.killpg(own.pid, signal.SIGKILL)
-    part |= {"seconds": time.monotonic() - start, "said": log.read_text(errors="replace")[-TAIL_CHARACTERS:]}
+    output = log.read_text(errors="replace")
+    part |= {"seconds": time.monotonic() - start, "output": output[-TAIL_CHARACTERS:]}
+    if name == "checks":
+        part["rows"] = check_rows(output)
+        if part["outcome"] == "ok" and not any(row["outcome"] == "passed" for row in part["rows"]):
+            part["outcome"] = "no check was run"
+        return part
     try:
-        return part | json.loads(kept.read_text())
-    except (OSError, ValueError):  # it keeps none, or was ended in the middle of writing it
+        return part | json.loads(results.read_text())
+    except (OSError, ValueError):  # none, or incomplete
         return part
 
 
-def make_all(given: argparse.Namespace) -> dict[str, Any]:
-    """Run what can be run in the time; after each part, gpu.json holds all that is known."""
+def check_rows(output: str) -> list[dict[str, str]]:
+    """Return the outcome of each test in the output of `pytest -v`, also of an incomplete one."""
+    outcomes = re.findall(r"^(\S+::\S+) (PASSED|FAILED|ERROR|SKIPPED)( \(.*\))?", output, re.MULTILINE)
+    reasons = dict(re.findall(r"^(?:FAILED|ERROR) (\S+::\S+) - (.*)$", output, re.MULTILINE))
+    return [
+        {
+            "check": test.rpartition("/")[2],
+            "outcome": outcome.lower() + (reason or f" {reasons.get(test, '')}").rstrip(),
+        }
+        for test, outcome, reason in outcomes
+    ]
+
+
+def run_parts(given: argparse.Namespace) -> dict[str, Any]:
+    """Run the parts within the time limit of all; update gpu.json after each."""
     until = time.monotonic() + given.seconds
     results: dict[str, Any] = {}
     for name, command in parts(given).items():
-        seconds = min(LIMITS.get(name, OTHERWISE), until - time.monotonic())
+        seconds = min(LIMITS.get(name, DEFAULT_LIMIT), until - time.monotonic())
         results[name] = part = (
-            make(name, command, given.out, seconds)
+            run_part(name, command, given.out, seconds)
             if seconds > 0
-            else {"outcome": "no time left", "seconds": 0.0, "said": ""}
+            else {"outcome": "no time left", "seconds": 0.0, "output": ""}
         )
-        keep(given.out, results)
+        write_results(given.out, results)
         print(f"{name}: {part['outcome']}, {part['seconds']:.0f} s", flush=True)
     return results
 
 
-def keep(out: Path, results: dict[str, Any]) -> None:
-    told = {"figures": rows(results), "parts": results}
-    (out / "gpu.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+def write_results(out: Path, results: dict[str, Any]) -> None:
+    content = {"targets": rows(results), "parts": results}
+    (out / "gpu.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def matrix_seconds(results: dict[str, Any]) -> float | None:
-    """Return what the matrix took, if all of it was made."""
+    """Return the time of the matrix, if it finished."""
     part = results.get("matrix", {})
     return part["seconds"] if part.get("outcome") == "ok" else None
 
 
-def figures(results: dict[str, Any]) -> list[tuple[str, str, float | None]]:
-    """Return what is asked for, in words, with its bound and what was measured; None where nothing was."""
+def targets(results: dict[str, Any]) -> list[tuple[str, str, float | None]]:
+    """Return each target with its bound and the measured value, None if it was not measured."""
 
     def row(part: str, model: str) -> Any:
         return next((r for r in results.get(part, {}).get("rows", []) if r.get("model") == model), None)
@@ -136,13 +174,13 @@ def figures(results: dict[str, Any]) -> list[tuple[str, str, float | None]]:
     plain = row("step-bf16", "dcgan64")
     speedup = plain and statistics.median(plain["speedup"])
     return [
-        ("dcgan64, bf16, ms a step", "at most 1.2", step("step-bf16")),
-        ("dcgan64, bf16, layers fused if faster, ms a step", "at most 1.2", step("step-bf16-fused")),
-        ("dcgan64, bf16, times the textbook loop's speed", "at least 10", speedup),
-        ("16 lanes of vanilla, times one", "at most 1.5", lanes("vanilla")),
-        ("16 lanes of dcgan28, times one", "at most 4", lanes("dcgan28")),
+        ("dcgan64, bf16, ms per step", "at most 1.2", step("step-bf16")),
+        ("dcgan64, bf16, with torch.compile if faster, ms per step", "at most 1.2", step("step-bf16-fused")),
+        ("dcgan64, bf16, speed-up over the textbook loop", "at least 10", speedup),
+        ("step of 16 lanes of vanilla, relative to one", "at most 1.5", lanes("vanilla")),
+        ("step of 16 lanes of dcgan28, relative to one", "at most 4", lanes("dcgan28")),
         (
-            "2 models x 3 seeds x 2 rates x 25 epochs, seconds, start and report too",
+            "2 models x 3 seeds x 2 rates x 25 epochs, seconds with start and report",
             "under 120",
             matrix_seconds(results),
         ),
@@ -150,49 +188,52 @@ def figures(results: dict[str, Any]) -> list[tuple[str, str, float | None]]:
 
 
 def reached(bound: str, value: float) -> bool:
-    """Return whether a value keeps a bound such as `at most 1.2`."""
+    """Return whether a value meets a bound such as `at most 1.2`."""
     limit = float(bound.split()[-1])
     return value >= limit if bound.startswith("at least") else value <= limit
 
 
 def rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Return the table of figures: what, what was asked, what was measured, and whether that is reached."""
-    told = []
-    for name, bound, value in figures(results):
+    """Return the table of targets: name, bound, measured value, and whether it is reached."""
+    table = []
+    for name, bound, value in targets(results):
         measured = "not measured" if value is None else f"{value:.4g}"
-        told.append((name, bound, measured, "" if value is None else "yes" if reached(bound, value) else "NO"))
-    return told
+        table.append((name, bound, measured, "" if value is None else "yes" if reached(bound, value) else "NO"))
+    return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="a folder that is empty, or not there yet")
+    parser.add_argument("--out", type=Path, required=True, help="an empty or new folder")
     parser.add_argument("--parts", type=lambda text: text.split(","), help="only these: checks,matrix,lanes ...")
-    parser.add_argument("--seconds", type=float, default=570, help="that all parts together may take")
+    parser.add_argument("--seconds", type=float, default=570, help="time limit of all parts together")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the part that runs is ended, too
+    if given.device == "cpu":
+        print("--device cpu: nothing to run, every check and benchmark here needs a GPU")
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the running part, too
     unknown = set(given.parts or ()) - set(parts(argparse.Namespace(**{**vars(given), "parts": None})))
     if unknown:
-        parser.error(f"--parts: no part is called {' or '.join(sorted(unknown))}")
+        parser.error(f"--parts: unknown part {' or '.join(sorted(unknown))}")
     given.out.mkdir(parents=True, exist_ok=True)
     if any(given.out.iterdir()):
         parser.error(
-            f"--out {given.out}: not empty, and what is there would pass for measured; name another folder"
+            f"--out {given.out}: not empty; name another folder, so that older results are not taken for new ones"
         )
-    results = make_all(given)
+    results = run_parts(given)
     checks = results.get("checks", {}).get("rows", [])
-    show("checks", ("check", "outcome"), [(each["check"], each["outcome"]) for each in checks])
+    show("checks", ("check", "outcome"), [(row["check"], row["outcome"]) for row in checks])
     show("parts", ("part", "outcome", "s"), [(k, v["outcome"], f"{v['seconds']:.0f}") for k, v in results.items()])
-    show("figures", ("figure", "asked", "measured", "reached"), rows(results))
+    show("targets", ("target", "bound", "measured", "reached"), rows(results))
     sys.exit(any(part["outcome"] != "ok" for part in results.values()))
 
 
 def show(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     table = Table(*columns, title=title)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     Console(width=150).print(table)
 
 

@@ -1,8 +1,8 @@
-"""Runs trained together as lanes of one program, beside single runs one after the other and side by side.
+"""Lanes of one program against single runs, one after the other and in parallel processes.
 
-Times are a step of one run: of so many lanes divided by their number, and of as many processes that train a single
-run each, divided by theirs; one lane is the single run. Memory is that of all lanes, divided by their number. A
-second table times every convolution of 4 lanes in each way that the trainer knows (forward and backward).
+Times are per step of one run: those of N lanes divided by N, and those of N processes with a single run each
+divided by N; one lane is the single run. Memory is that of all lanes divided by their number. A second table times
+every convolution of 4 lanes with each algorithm, forward and backward.
 
     python benchmarks/lanes.py --models vanilla,dcgan28 --repeats 3 --data-root FOLDER
 """
@@ -20,35 +20,37 @@ import torch
 from step_time import Stepper, together
 from torch import Tensor
 
-from gan_bench import environment
-from gan_bench.data.dataset import datasets, resized
-from gan_bench.matrix import Matrix
-from gan_bench.planning import Registries
-from gan_bench.spec import RunSpec
-from gan_bench.training import tuning, ways
-from gan_bench.training.lane_count import choose, try_count, try_lanes
+from gan_bench.core.matrix import Matrix
+from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.data.base import datasets, resized
+from gan_bench.data.batch import Batch
+from gan_bench.devices import select
+from gan_bench.runner.catalogue import Registries
+from gan_bench.training import warmup
+from gan_bench.training.lanes import conv_autotune
+from gan_bench.training.lanes.lane_trials import choose, try_count, try_lanes
 from gan_bench.training.trainer import Trainer
 
-MOST_PROCESSES = 8
-LANES_OF_WAYS = 4
+MAX_PROCESSES = 8
+LANES_OF_ALGORITHMS = 4
 
 
-def single(spec: RunSpec, images: Tensor, device: torch.device, threads: int) -> Stepper:
+def single(spec: TrainingSpec, images: Tensor, device: torch.device, threads: int) -> Stepper:
     torch.set_num_threads(threads)
     return together([spec], images, device)
 
 
-def alone(build: Callable[[], Stepper]) -> timing.Elsewhere:
-    """Return a contestant that has warmed up already: what it tries meanwhile, no other one disturbs."""
-    contestant = timing.Elsewhere(build)
+def alone(build: Callable[[], Stepper]) -> timing.WorkerProcess:
+    """Return a contestant that is warmed up, while no other one runs."""
+    contestant = timing.WorkerProcess(build)
     contestant(1)
     return contestant
 
 
 class SideBySide:
-    """As many single runs as there are processes, each training at the same time as the others."""
+    """Single runs that train at the same time, each in a process of its own."""
 
-    def __init__(self, specs: Sequence[RunSpec], images: Tensor, device: torch.device) -> None:
+    def __init__(self, specs: Sequence[TrainingSpec], images: Tensor, device: torch.device) -> None:
         threads = max(1, torch.get_num_threads() // len(specs))
         self._runs = [alone(functools.partial(single, spec, images, device, threads)) for spec in specs]
         self._threads = ThreadPoolExecutor(len(specs))
@@ -63,10 +65,10 @@ class SideBySide:
 
 
 def measure(
-    specs: Sequence[RunSpec], counts: Sequence[int], images: Tensor, device: torch.device, given: Any
+    specs: Sequence[TrainingSpec], counts: Sequence[int], images: Tensor, device: torch.device, given: Any
 ) -> dict[str, Any]:
-    """Return a row: seconds a step of one run, for every count of lanes and for processes side by side."""
-    processes = min(MOST_PROCESSES, os.cpu_count() or 1)
+    """Return a row: seconds per step of one run, for every number of lanes and for parallel processes."""
+    processes = min(MAX_PROCESSES, os.cpu_count() or 1)
     contestants: dict[str, Any] = {
         str(lanes): alone(functools.partial(together, specs[:lanes], images, device)) for lanes in counts
     }
@@ -83,9 +85,9 @@ def measure(
     for work in contestants.values():
         work.close()
     each = {name: [s / steps[name] / runs_of[name] for s in seconds[name]] for name in seconds}
-    on_device = resized(images, specs[0].image_size).to(device)
-    trials = try_lanes(specs, on_device, device, notify=print)
-    tried = {count: try_count(specs[:count], on_device, device, print) for count in counts}
+    data = Batch(resized(images, specs[0].image_size)).to(device)
+    trials = try_lanes(specs, data, device, on_event=timing.print_notice)
+    tried = {count: try_count(specs[:count], data, device, timing.print_notice) for count in counts}
     return {
         "model": specs[0].model,
         "precision": specs[0].precision,
@@ -94,16 +96,16 @@ def measure(
         "speedup": {name: timing.ratios(each[str(counts[0])], times) for name, times in each.items()},
         "bytes_per_lane": {str(count): trial.bytes_per_lane for count, trial in tried.items()},
         "auto": choose(trials),
-        "ways": layer_by_layer(specs[:LANES_OF_WAYS], images, device),
+        "convolutions": layer_by_layer(specs[:LANES_OF_ALGORITHMS], images, device),
     }
 
 
-def layer_by_layer(specs: Sequence[RunSpec], images: Tensor, device: torch.device) -> list[dict[str, Any]]:
-    """Return seconds of every convolution of so many lanes, forward and backward, in each way."""
-    trainer = Trainer(specs, resized(images, specs[0].image_size).to(device), device)
+def layer_by_layer(specs: Sequence[TrainingSpec], images: Tensor, device: torch.device) -> list[dict[str, Any]]:
+    """Return the seconds of every convolution of the lanes, forward and backward, with each algorithm."""
+    trainer = Trainer(specs, Batch(resized(images, specs[0].image_size)).to(device), device)
     return [
         {"net": net, "layer": timed.layer, "input": list(timed.shape), "seconds": dict(timed.seconds)}
-        for net, timings in tuning.time_ways(trainer).items()
+        for net, timings in warmup.time_conv_algorithms(trainer).items()
         for timed in timings
     ]
 
@@ -114,23 +116,23 @@ def main() -> None:
     parser.add_argument("--lanes", default="1,2,4,8,16,32")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16"))
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement, about")
+    parser.add_argument("--seconds", type=float, default=2.0, help="approximate length of a measurement")
     given = parser.parse_args()
-    device = environment.find_device(given.device)
+    device = select.find_device(given.device)
     counts = [int(each) for each in given.lanes.split(",")]
-    data = datasets.get("mnist").load(given.data_root, offline=True, notify=print)
+    data = datasets.get("mnist").load(given.data_root, offline=True, on_event=timing.print_notice)
     rows = []
     for model in given.models.split(","):
         matrix = Matrix(
             models=(model,),
             dataset="mnist",
             batch_size=given.batch_size,
-            seeds=tuple(range(max(*counts, MOST_PROCESSES))),
+            seeds=tuple(range(max(*counts, MAX_PROCESSES))),
             precision=given.precision,
         )
         rows.append(measure(matrix.expand(Registries()), counts, data.train, device, given))
         show(rows[-1])
-        timing.keep(given.out, device, rows)
+        timing.write_rows(given.out, device, rows)
 
 
 def show(row: dict[str, Any]) -> None:
@@ -144,15 +146,20 @@ def show(row: dict[str, Any]) -> None:
         ]
         for name in names
     ]
-    columns = ("lanes", "ms a step of one run", f"speed-up over {names[0]}", "MiB a lane")
-    timing.show(f"{row['model']}: median (min to max); auto would take {row['auto']}", columns, cells)
+    columns = ("lanes", "ms per step of one run", f"speed-up over {names[0]}", "MiB per lane")
+    timing.show(f"{row['model']}: median (min to max); auto selects {row['auto']}", columns, cells)
     found = [
         [each["net"], each["layer"], "x".join(map(str, each["input"]))]
-        + [f"{each['seconds'][way] * 1e3:.3g}" if way in each["seconds"] else "" for way in ways.WAYS]
-        for each in row["ways"]
+        + [
+            f"{each['seconds'][algorithm] * 1e3:.3g}" if algorithm in each["seconds"] else ""
+            for algorithm in conv_autotune.CONV_ALGORITHMS
+        ]
+        for each in row["convolutions"]
     ]
     if found:
-        timing.show(f"{row['model']}: ms a convolution", ("net", "layer", "input", *ways.WAYS), found)
+        timing.show(
+            f"{row['model']}: ms per convolution", ("net", "layer", "input", *conv_autotune.CONV_ALGORITHMS), found
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What ten times as much costs: training images, lanes, samples scored, runs in a folder; and what a start costs.
+"""Scaling: ten times as many training images, lanes, evaluated samples, or runs in a folder; and the start time.
 
 Growth is the ratio of times within a round: 10 is linear, 1 is no growth. Reports and starts are whole commands,
-Python's own start included.
+including Python's start.
 
     python benchmarks/scaling.py --repeats 3 --data-root FOLDER --out scaling.json
 """
@@ -24,22 +24,24 @@ import torch
 from PIL import Image
 
 import gan_bench as gb
-from gan_bench import environment
-from gan_bench.data.dataset import ImageData, datasets
+from gan_bench.core.evaluation_spec import EvaluationSpec
+from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.data.base import ImageData, datasets
+from gan_bench.data.batch import Batch
+from gan_bench.devices import select
 from gan_bench.metrics.evaluator import Evaluator
-from gan_bench.planning import Registries
-from gan_bench.spec import Evaluation, RunSpec
+from gan_bench.runner.catalogue import Registries
 from gan_bench.store.store import Store
-from gan_bench.training import tuning
+from gan_bench.training import warmup
 from gan_bench.training.trainer import Trainer
 
 Case: TypeAlias = tuple[str, str, int, timing.Work, timing.Work]
-"""What is timed, what is counted, how many at first, and the work at that and at ten times that."""
+"""Name, unit, first count, and the work for that count and for ten times as many."""
 RATES = tuple(1e-4 * factor for factor in range(1, 11))
 
 
 def training(data: ImageData, device: torch.device, images: int, lanes: int) -> timing.Work:
-    """Return work that trains an epoch of so many images on a narrow net."""
+    """Return work that trains an epoch of a narrow net on the first `images` images."""
     matrix = gb.Matrix(
         models=("vanilla",),
         dataset="mnist",
@@ -47,34 +49,34 @@ def training(data: ImageData, device: torch.device, images: int, lanes: int) -> 
         epochs=10**6,
         settings={"width": 0.25},
     )
-    trainer = Trainer(matrix.expand(Registries()), data.train[:images].to(device), device)
-    tuning.warm_up(trainer, print, fuse=False)
+    trainer = Trainer(matrix.expand(Registries()), Batch(data.train[:images]).to(device), device)
+    warmup.warm_up(trainer, timing.print_notice, fuse=False)
     return trainer.train_epoch
 
 
 def scoring(
     data: ImageData, device: torch.device, cache: Path, metrics: tuple[str, ...], samples: int
 ) -> timing.Work:
-    plan = Evaluation(metrics=metrics, extractors=("mnist-cnn",), samples=samples)
-    evaluator = Evaluator(data, plan, device=device, cache_dir=cache, offline=True, notify=print)
+    plan = EvaluationSpec(metrics=metrics, extractors=("mnist-cnn",), samples=samples)
+    evaluator = Evaluator(data, plan, device=device, cache_dir=cache, offline=True, on_event=timing.print_notice)
     evaluator.prepare()
     images = data.train[:samples].to(device)
     return lambda: evaluator.score(images, epoch=1, step=1)
 
 
 def command(*arguments: str | Path) -> timing.Work:
-    """Return work that runs Python with these arguments to its end."""
+    """Return work that runs Python with these arguments."""
     words = [sys.executable, *map(str, arguments)]
     return functools.partial(subprocess.run, words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def results(folder: Path, runs: int) -> Path:
-    """Return a results folder of so many runs: one that was trained, and its like under other specs."""
+    """Return a results folder with `runs` runs: one that is trained, and copies of it under other specs."""
     matrix = gb.Matrix(models=("vanilla",), dataset="synthetic", extractors=("mnist-cnn",), metrics=("fid", "is"))
     gb.run(matrix, gb.Options(out=folder, preset="smoke", device="cpu", cache_dir=folder / "cache", offline=True))
     store = Store.open(folder, create=False)
     (first,) = store.runs()
-    with Image.open(first.folder / "samples" / "real.png") as picture, no_waiting_for_the_disk():
+    with Image.open(first.folder / "samples" / "real.png") as picture, without_fsync():
         for spec in specs(first.spec, runs - 1):
             store.begin(spec, first.environment)
             for epoch in first.epochs:
@@ -83,13 +85,13 @@ def results(folder: Path, runs: int) -> Path:
             store.add_scores(spec, first.scores)
             store.finish(spec, first.record.model_copy(update={"run_id": spec.run_id}))
     found = len(store.runs())
-    assert found == runs, f"{found} runs were read where {runs} were made"
+    assert found == runs, f"read {found} of {runs} runs"
     return folder
 
 
 @contextlib.contextmanager
-def no_waiting_for_the_disk() -> Iterator[None]:
-    """Let files be made without fsync: nothing here must outlive a power cut, and thousands would take minutes."""
+def without_fsync() -> Iterator[None]:
+    """Skip fsync, which would take minutes for thousands of files."""
     before, os.fsync = os.fsync, lambda descriptor: None
     try:
         yield
@@ -97,7 +99,7 @@ def no_waiting_for_the_disk() -> Iterator[None]:
         os.fsync = before
 
 
-def specs(first: RunSpec, count: int) -> Iterator[RunSpec]:
+def specs(first: TrainingSpec, count: int) -> Iterator[TrainingSpec]:
     for number in range(1, count + 1):
         rate = RATES[number % len(RATES)]
         yield first.model_copy(update={"seed": number, "lr_g": rate, "lr_d": rate})
@@ -131,30 +133,30 @@ def show(rows: list[dict[str, Any]]) -> None:
         cells.append(
             [row["what"], f"{few} and {many} {row['counted']}", *map(timing.spread, (fast, slow)), growth]
         )
-    timing.show("seconds: median (min to max)", ["what", "of", "few", "ten times as many", "growth"], cells)
+    timing.show("seconds: median (min to max)", ["case", "count", "few", "ten times as many", "growth"], cells)
 
 
 def start(device: torch.device, repeats: int) -> dict[str, Any]:
-    """Return a row: what `gan-bench --help` takes beyond the start of Python itself."""
+    """Return a row: time of `gan-bench --help` beyond the start of Python."""
     works = {"python -c pass": command("-c", "pass"), "gan-bench --help": command("-m", "gan_bench", "--help")}
     seconds = timing.interleaved(works, device, 5 * repeats)
-    empty, told = seconds.values()
-    beyond = [b - a for a, b in zip(empty, told, strict=True)]
+    python, command_help = seconds.values()
+    beyond = [b - a for a, b in zip(python, command_help, strict=True)]
     timing.show(
-        "a start, in seconds", [*works, "beyond"], [[timing.spread(each) for each in (empty, told, beyond)]]
+        "start, in seconds", [*works, "beyond"], [[timing.spread(each) for each in (python, command_help, beyond)]]
     )
     return {"what": "start", "seconds": seconds, "beyond": beyond}
 
 
 def main() -> None:
     given = timing.options(__doc__, repeats=3).parse_args()
-    device = environment.find_device(given.device)
-    data = datasets.get("mnist").load(given.data_root, offline=True, notify=print)
-    begun = start(device, given.repeats)
+    device = select.find_device(given.device)
+    data = datasets.get("mnist").load(given.data_root, offline=True, on_event=timing.print_notice)
+    start_row = start(device, given.repeats)
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(case, device, given.repeats) for case in cases(data, device, Path(folder))]
     show(rows)
-    timing.keep(given.out, device, [begun, *rows])
+    timing.write_rows(given.out, device, [start_row, *rows])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Step time of gan_bench's trainer against a textbook loop of the same nets, paired in one run.
 
-The textbook loop is what small projects have: DataLoader with torchvision transforms, BCELoss on sigmoids, Adam,
-`.item()` at every step, gradients of D computed and thrown away in G's half, fakes drawn twice.
+The textbook loop is typical of small projects: DataLoader with torchvision transforms, BCELoss on sigmoids, Adam,
+`.item()` at every step, gradients of D computed and discarded in the update of G, fakes sampled twice.
 
-Every contestant has a process of its own, and they take turns. The share of the peak is the step's arithmetic,
-counted, over that of large square matrix products in the same time: torch.mm's, and oneDNN's where the trainer
-uses those.
+Every contestant has a process of its own, and they take turns. The fraction of peak is the step's FLOPs over those
+of large square matrix products in the same time: by torch.mm, and by oneDNN where the trainer uses it.
 
     python benchmarks/step_time.py --models vanilla,dcgan28 --repeats 5 --data-root FOLDER --out step_time.json
 """
@@ -23,27 +22,29 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from gan_bench import environment
-from gan_bench.data.dataset import datasets, resized
-from gan_bench.matrix import Matrix
+from gan_bench.core.frozen import Precision
+from gan_bench.core.matrix import Matrix
+from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.data.base import datasets, resized
+from gan_bench.data.batch import Batch
+from gan_bench.devices import select
+from gan_bench.models.base import build_model
 from gan_bench.models.dropout import Dropout
-from gan_bench.models.model import build_model
-from gan_bench.planning import Registries
-from gan_bench.spec import Precision, RunSpec
-from gan_bench.training import tuning
+from gan_bench.runner.catalogue import Registries
+from gan_bench.training import warmup
+from gan_bench.training.cpu_kernels import CPUKernels, active, linear
 from gan_bench.training.flops import step_flops
-from gan_bench.training.kernels import linear, onednn_wins
 from gan_bench.training.precision import compute_dtype, set_matmul
 from gan_bench.training.state import dropouts
 from gan_bench.training.trainer import Trainer
 
 MATMUL_SIZE = 4096 if torch.cuda.is_available() else 2048
-"""A GPU needs more to be kept busy."""
+"""Large enough to occupy the device."""
 OURS, MM, ONEDNN = "ours", "torch.mm", "oneDNN"
 
 
-class Pictures(Dataset):  # type: ignore[type-arg]
-    """MNIST as a textbook has it: an image from an array at each question, transformed on the way."""
+class TransformedImages(Dataset):  # type: ignore[type-arg]
+    """Images of an array, transformed one by one by torchvision."""
 
     def __init__(self, images: Tensor, size: int) -> None:
         self.images = images.squeeze(1).numpy()
@@ -64,8 +65,8 @@ class Pictures(Dataset):  # type: ignore[type-arg]
         return image
 
 
-class TorchDropout(nn.Module):
-    """The nets' own dropout layer draws nothing; a textbook's does."""
+class WithTorchDropout(nn.Module):
+    """A discriminator with PyTorch's dropout layers instead of explicit masks, and a sigmoid."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -81,10 +82,10 @@ class TorchDropout(nn.Module):
 
 
 Stepper = Callable[[int], None]
-"""Makes so many steps of a training that goes on from call to call."""
+"""Makes a number of steps of a training that continues from call to call."""
 
 
-def textbook(spec: RunSpec, images: Tensor, device: torch.device, workers: int) -> Stepper:
+def textbook(spec: TrainingSpec, images: Tensor, device: torch.device, workers: int) -> Stepper:
     training = endless(spec, images, device, workers)
 
     def steps(count: int) -> None:
@@ -94,12 +95,12 @@ def textbook(spec: RunSpec, images: Tensor, device: torch.device, workers: int) 
     return steps
 
 
-def endless(spec: RunSpec, images: Tensor, device: torch.device, workers: int) -> Iterator[None]:
-    """Train for ever; each `next` is one step."""
+def endless(spec: TrainingSpec, images: Tensor, device: torch.device, workers: int) -> Iterator[None]:
+    """Train forever; each `next` is one step."""
     model = build_model(spec)
-    g, d = model.generator().to(device), TorchDropout(model.discriminator()).to(device)
+    g, d = model.generator().to(device), WithTorchDropout(model.discriminator()).to(device)
     loader = DataLoader(
-        Pictures(images, spec.image_size),
+        TransformedImages(images, spec.image_size),
         batch_size=spec.batch_size,
         shuffle=True,
         drop_last=True,
@@ -128,20 +129,28 @@ def endless(spec: RunSpec, images: Tensor, device: torch.device, workers: int) -
             yield
 
 
-def ours(spec: RunSpec, images: Tensor, device: torch.device, *, fuse: bool) -> Stepper:
+def ours(spec: TrainingSpec, images: Tensor, device: torch.device, *, fuse: bool) -> Stepper:
     return together([spec], images, device, fuse=fuse)
 
 
-def together(specs: Sequence[RunSpec], images: Tensor, device: torch.device, *, fuse: bool = False) -> Stepper:
-    """Return what makes steps of runs that are trained as lanes of one program, for ever.
+def together(
+    specs: Sequence[TrainingSpec],
+    images: Tensor,
+    device: torch.device,
+    *,
+    fuse: bool = False,
+    cpu_kernels: CPUKernels = "auto",
+) -> Stepper:
+    """Return a stepper of runs that are trained as lanes of one program.
 
     With `fuse`, torch.compile fuses the layers if that is faster.
     """
     endless_specs = [spec.model_copy(update={"epochs": 10**6, "steps": None}) for spec in specs]
-    trainer = Trainer(endless_specs, resized(images, specs[0].image_size).to(device), device)
-    tuning.warm_up(trainer, print, fuse=False)  # a training that never ends would always pay for a compiler
+    data = Batch(resized(images, specs[0].image_size)).to(device)
+    trainer = Trainer(endless_specs, data, device, cpu_kernels=cpu_kernels)
+    warmup.warm_up(trainer, timing.print_notice, fuse=False)  # an endless training would always be compiled
     if fuse:
-        tuning.compile_if_faster(trainer, print)
+        warmup.compile_if_faster(trainer, timing.print_notice)
 
     def steps(count: int) -> None:
         goal = trainer.step + count
@@ -154,7 +163,7 @@ def together(specs: Sequence[RunSpec], images: Tensor, device: torch.device, *, 
 
 
 def matmul(device: torch.device, precision: Precision) -> Stepper:
-    """Return what makes large matrix products, as `torch.mm` makes them."""
+    """Return a stepper of large matrix products by `torch.mm`."""
     set_matmul(precision)
     dtype = compute_dtype(precision, torch.float32)
     a = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=device, dtype=dtype)
@@ -167,7 +176,7 @@ def matmul(device: torch.device, precision: Precision) -> Stepper:
 
 
 def onednn() -> Stepper:
-    """Return what makes the same products by oneDNN, where the trainer prefers it."""
+    """Return a stepper of the same products by oneDNN."""
     a = torch.randn(1, MATMUL_SIZE, MATMUL_SIZE)
 
     def multiply(count: int) -> None:
@@ -178,26 +187,26 @@ def onednn() -> Stepper:
 
 
 def builders(
-    spec: RunSpec, images: Tensor, device: torch.device, *, fuse: bool
+    spec: TrainingSpec, images: Tensor, device: torch.device, *, fuse: bool
 ) -> dict[str, Callable[[], Stepper]]:
-    """Return how each contestant is made, in a process of its own."""
+    """Return a function that builds each contestant, called in a process of its own."""
     found: dict[str, Callable[[], Stepper]] = {
         OURS: functools.partial(ours, spec, images, device, fuse=fuse),
         "textbook, 0 workers": functools.partial(textbook, spec, images, device, 0),
         "textbook, 2 workers": functools.partial(textbook, spec, images, device, 2),
         MM: functools.partial(matmul, device, spec.precision),
     }
-    if device.type == "cpu" and onednn_wins():
+    if active(device, "auto") == "onednn":
         found[ONEDNN] = onednn
     return found
 
 
 def measure(
-    spec: RunSpec, images: Tensor, device: torch.device, repeats: int, seconds: float, *, fuse: bool
+    spec: TrainingSpec, images: Tensor, device: torch.device, repeats: int, seconds: float, *, fuse: bool
 ) -> dict[str, Any]:
-    """Return a row: seconds a step of each contestant, and what follows from them."""
+    """Return a row: seconds per step of each contestant, and ratios."""
     makers = builders(spec, images, device, fuse=fuse)
-    contestants = {name: timing.Elsewhere(build) for name, build in makers.items()}
+    contestants = {name: timing.WorkerProcess(build) for name, build in makers.items()}
     works: dict[str, timing.Work] = {}
     counts = {}
     for name, work in contestants.items():
@@ -234,14 +243,18 @@ def measure(
 def main() -> None:
     parser = timing.options(__doc__)
     parser.add_argument("--models", default="vanilla,dcgan28,dcgan28-tf,dcgan32,dcgan64")
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16"), help="of our trainer")
-    parser.add_argument("--fuse", action="store_true", help="give our trainer torch.compile, if it is faster so")
+    parser.add_argument(
+        "--precision", default="fp32", choices=("fp32", "tf32", "bf16"), help="of gan_bench's trainer"
+    )
+    parser.add_argument(
+        "--fuse", action="store_true", help="use torch.compile in gan_bench's trainer if it is faster"
+    )
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement, about")
+    parser.add_argument("--seconds", type=float, default=4.0, help="approximate length of a measurement")
     parser.add_argument("--dataset", default="mnist")
     given = parser.parse_args()
-    device = environment.find_device(given.device)
-    data = datasets.get(given.dataset).load(given.data_root, offline=True, notify=print)
+    device = select.find_device(given.device)
+    data = datasets.get(given.dataset).load(given.data_root, offline=True, on_event=timing.print_notice)
     matrix = Matrix(
         models=tuple(given.models.split(",")),
         dataset=given.dataset,
@@ -252,19 +265,19 @@ def main() -> None:
     for spec in matrix.expand(Registries()):
         rows.append(measure(spec, data.train, device, given.repeats, given.seconds, fuse=given.fuse))
         show(rows[-1])
-        timing.keep(given.out, device, rows)
+        timing.write_rows(given.out, device, rows)
 
 
 def show(row: dict[str, Any]) -> None:
     fractions = {f"% of {name}": timing.spread(each, 100) for name, each in row["fraction_of_peak"].items()}
-    columns = ["model", *row["seconds"], "speed-up over the best", *fractions]
+    columns = ["model", *row["seconds"], "speed-up over the best textbook loop", *fractions]
     cells = [
         row["model"],
         *(timing.spread(each, 1e3) for each in row["seconds"].values()),
         timing.spread(row["speedup"]),
         *fractions.values(),
     ]
-    timing.show("ms a step: median (min to max)", columns, [cells])
+    timing.show("ms per step: median (min to max)", columns, [cells])
 
 
 if __name__ == "__main__":
