@@ -155,7 +155,7 @@ class Evaluator:
         return scores
 
     def _applicable(self, source: ExtractorSource, chosen: dict[str, Metric]) -> dict[str, Metric]:
-        """Return the metrics that can be computed with an extractor; raise InputError where none can."""
+        """Return the metrics that can be computed with an extractor; raise InputError if there are none."""
         source.check(self.context)
         own = source.dataset == self.data.name
         applicable = {name: metric for name, metric in chosen.items() if own or not metric.needs_classes}

@@ -45,11 +45,7 @@ def evaluate_run(spec: TrainingSpec, store: Store, context: RunContext, on_event
         scores = score_draws(spec, record, draws, evaluator, store, context, on_event)
         verdict, reason = judge([*store.scores(spec), *scores])
         update = {"verdict": verdict, "verdict_reason": reason, "evaluation_failure": "", "log_tail": ""}
-    except (
-        RunError,
-        BrokenPipeError,
-        ConnectionResetError,
-    ):  # the disk's failure, or the reader of events is gone
+    except (RunError, BrokenPipeError, ConnectionResetError):  # a disk error, or the reader of events is gone
         raise
     except Exception as error:
         update = {"evaluation_failure": failure_reason(error), "log_tail": log_tail(traceback.format_exc())}

@@ -77,7 +77,7 @@ def _state(plan: Plan, spec: TrainingSpec) -> str:
 
 
 def _programs(plan: Plan, options: Options) -> str:
-    """Return how many programs the runs are trained in, where that is not one for each run."""
+    """Return the number of programs that train the runs, in words; empty if each run is a program of its own."""
     pending = plan.to_train
     comparable = len({spec.group_key for spec in pending}) < len(pending)
     if options.lanes is None and comparable and plan.device.type != "cpu":
