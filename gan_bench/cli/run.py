@@ -129,7 +129,7 @@ def _matrix(given: Mapping[str, Any]) -> Matrix:
         **{key: given[key] for key in ("dataset", "epochs", "steps", "batch_size", "precision")},
         **shared.evaluation_values(given),
         image_size=int(given["image_size"]) if given["image_size"] else None,
-        seeds=tuple(seed for text in given["seeds"] for seed in parsing.parse_seeds(text)) or None,
-        lrs=tuple(rates for text in given["lrs"] for rates in parsing.parse_rates(text)) or None,
+        seeds=parsing.parse_seeds(",".join(given["seeds"])) if given["seeds"] else None,
+        lrs=parsing.parse_rates(",".join(given["lrs"])) if given["lrs"] else None,
         settings=parsing.parse_settings(given["settings"]),
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
 from gan_bench.core.errors import InputError, unknown
 from gan_bench.core.evaluation_spec import BatchNormStatistics, Draws, EvaluationSpec, Samples, Split
 from gan_bench.core.frozen import Count, Frozen, Rate, Rates, Scalar, Seed, UserInput, validated
+from gan_bench.core.limits import MAX_RUNS
 from gan_bench.core.presets import PRESETS
 from gan_bench.core.training_spec import OWN_OPTIONS, Recipe, TrainingSpec
 
@@ -44,19 +46,19 @@ class Catalogue(Protocol):
 class Matrix(UserInput):
     """The cross product of trainings, and how they are evaluated. None: the preset's value, else the recipe's."""
 
-    models: tuple[str, ...] = Field(min_length=1)
-    losses: tuple[str, ...] | None = None
-    penalties: tuple[str, ...] | None = None
+    models: tuple[str, ...] = Field(min_length=1, max_length=MAX_RUNS)
+    losses: Annotated[tuple[str, ...], Field(max_length=MAX_RUNS)] | None = None
+    penalties: Annotated[tuple[str, ...], Field(max_length=MAX_RUNS)] | None = None
     dataset: str = "auto"
     image_size: Literal[28, 32, 64] | None = None
-    seeds: tuple[Seed, ...] | None = None
-    lrs: tuple[tuple[Rate, Rate], ...] | None = None
+    seeds: Annotated[tuple[Seed, ...], Field(max_length=MAX_RUNS)] | None = None
+    lrs: Annotated[tuple[tuple[Rate, Rate], ...], Field(max_length=MAX_RUNS)] | None = None
     """Learning rates of generator and discriminator."""
     epochs: Count | None = None
     steps: Count | None = None
     batch_size: Count | None = None
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    settings: dict[str, Scalar] = Field(default_factory=dict)
+    settings: dict[str, Scalar] = Field(default_factory=dict, max_length=200)
     """Recipe values of models, losses and penalties."""
     metrics: tuple[str, ...] | None = None
     extractors: tuple[str, ...] | None = None
@@ -97,6 +99,7 @@ class Matrix(UserInput):
         """
         if self.epochs is not None and self.steps is not None:
             raise InputError("--epochs and --steps were both given: give one of them")
+        self._check_size()
         models = [catalogue.resolve_model(name, self.image_size) for name in self.models]
         penalties = self.penalties or (None,)
         losses = {
@@ -114,6 +117,23 @@ class Matrix(UserInput):
             spec = self._spec(catalogue, name, recipe_type, size, chosen, rates, seed)
             specs.setdefault(spec.sha256, spec)
         return list(specs.values())
+
+    def _check_size(self) -> None:
+        """Raise InputError for more trainings than one command can plan, before any is made."""
+        dimensions = {
+            "models": self.models,
+            "losses": self.losses,
+            "penalties": self.penalties,
+            "learning rates": self.lrs,
+            "seeds": self.seeds,
+        }
+        counts = {name: len(set(values)) for name, values in dimensions.items() if values}
+        runs = math.prod(counts.values())
+        if runs > MAX_RUNS:
+            product = " x ".join(f"{count:,} {name}" for name, count in counts.items() if count > 1)
+            raise InputError(
+                f"{product} are {runs:,} runs: a matrix has at most {MAX_RUNS:,}; split it into several commands"
+            )
 
     def _check_settings(self, recipes: Sequence[type[Frozen]], losses: Sequence[RegularizedLoss]) -> None:
         recipes = [*recipes, *(recipe for loss in losses for recipe in loss.recipe_types)]
