@@ -118,14 +118,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def private_folder(path: Path) -> Path:
-    """Return the folder, created if necessary, with access for its owner only (mode 0700)."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o700)
-    return path
-
-
 def temporary_files(folder: Path) -> Iterator[tuple[Path, int]]:
     """Yield the temporary files in `folder` and below, each with its mark; links are not followed.
 

@@ -23,6 +23,7 @@ MAX_HEADER_BYTES = 16 * MIB
 MAX_IMAGE_BYTES = 32 * MIB
 MAX_MATRIX_BYTES = 256 * KIB
 """A TOML file with options."""
+MAX_PLUGIN_BYTES = 16 * MIB
 MAX_ARCHIVE_BYTES = GIB
 """A downloaded archive of a data set, and what is unpacked from it."""
 MAX_FOLDER_BYTES = 2 * GIB
