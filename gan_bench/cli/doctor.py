@@ -104,9 +104,9 @@ def _extractors() -> Iterator[dict[str, Any]]:
     from gan_bench.metrics.extractors.base import extractors
 
     for name in extractors:
-        available = extractors.get(name).is_available()
-        advice = "" if available else "downloaded at first use (95 MB); or set GAN_BENCH_INCEPTION_WEIGHTS=FILE"
-        yield _row(f"weights: {name}", "available" if available else "missing", advice)
+        state, _, fault = extractors.get(name).state().partition(": ")
+        advice = "downloaded at first use (95 MB); or set GAN_BENCH_INCEPTION_WEIGHTS=FILE"
+        yield _row(f"weights: {name}", state, fault or (advice if state == "missing" else ""))
 
 
 def _disk(out: Path) -> Iterator[dict[str, Any]]:

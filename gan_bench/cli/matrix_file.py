@@ -41,7 +41,8 @@ def _parse(file: Path) -> dict[str, Any]:
     try:
         data = read_bytes(file, max_bytes=MAX_MATRIX_BYTES)
     except ReadError as error:
-        raise InputError(f"--matrix {error}; name a TOML file") from error
+        why = str(error).removeprefix(f"{file}: ")
+        raise InputError(f"--matrix {file}: can't be read ({why}); name a TOML file") from error
     try:
         return parse_toml(data, f"--matrix {file}")
     except ReadError as error:

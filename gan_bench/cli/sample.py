@@ -45,7 +45,7 @@ def sample(
 ) -> None:
     """Draw images from the generator of RUN: a run id, the beginning of one, or a run's folder."""
     _check(label, out)
-    from gan_bench.cli.ui.tables import print_notice
+    from gan_bench.cli.ui.output import echo, print_notice
     from gan_bench.core.files import write_bytes
     from gan_bench.core.images import png_bytes
     from gan_bench.core.registry import load_plugins
@@ -62,7 +62,7 @@ def sample(
     if weights is None:
         raise InputError(f"{spec.run_id} has no checkpoint: choose another run, or train it again with --fresh")
     write_bytes(out, png_bytes(sample_grid(spec, weights, count, seed)))
-    click.echo(f"{count} images of {spec.run_id} ({checkpoint}): {out}")
+    echo(f"{count} images of {spec.run_id} ({checkpoint}): {out}")
 
 
 def _check(label: int | None, out: Path) -> None:

@@ -149,7 +149,9 @@ def read(folder: Path) -> Lease | None:
 def _files(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:  # regular files only: opening a FIFO would block
-            names = [each.name for each in entries if NAME.fullmatch(each.name) and each.is_file()]
+            names = [
+                each.name for each in entries if NAME.fullmatch(each.name) and each.is_file(follow_symlinks=False)
+            ]
     except FileNotFoundError:
         return []
     except OSError as error:

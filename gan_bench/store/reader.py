@@ -53,8 +53,12 @@ class Reader:
         return record is not None and record.status in TRAINED
 
     def is_running(self, spec: TrainingSpec) -> bool:
-        """Return whether some process is working on the run."""
-        return leases.is_held(self._folder(spec).path)
+        """Return whether some process is working on the run; not where that can't be read."""
+        try:
+            return leases.is_held(self._folder(spec).path)
+        except RunError as fault:
+            self.notice(str(fault))
+            return False
 
     def scores(self, spec: TrainingSpec) -> Sequence[Score]:
         """Return a run's scores; none where they can't be read."""
