@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gan_bench.core.errors import RunError, RunTakenError
 from gan_bench.core.events import Event, Notice
-from gan_bench.core.files import SUFFIX, temporary_files
+from gan_bench.core.files import SUFFIX, leftovers, remove_temporary, temporary_files
 from gan_bench.core.images import is_valid_image
 from gan_bench.core.reading import entries
 from gan_bench.core.registry import NAME
@@ -19,6 +19,8 @@ from gan_bench.store.reader import TRAINED, read_outcome
 from gan_bench.store.run_folder import BEST, CHECKPOINT, SPEC, RunFolder
 
 REMOVED = ".forgotten-"
+REPORT, PLOTS = "report", "plots"
+REPORT_AGAIN = "--repair removes it, and so does the next report"
 RERUN = "the command that trained it resumes from its checkpoint, or starts over"
 REPAIR = "--repair removes it"
 ELSEWHERE = "move it elsewhere"
@@ -47,6 +49,11 @@ def inspect(root: Path) -> list[Finding]:
         Finding(path.name, "being written, or left by a killed process", "remove it when nothing is running here")
         for path in sorted(root.glob(f".*{SUFFIX}"))
     ]
+    for folder in (root / REPORT, root / REPORT / PLOTS):
+        if paths := tuple(leftovers(folder)):
+            names = ", ".join(path.name for path in paths)
+            where = folder.relative_to(root).as_posix()
+            found.append(Finding(where, f"left by a killed report: {names}", REPORT_AGAIN, leftovers=paths))
     for entry in entries(runs):
         path = runs / entry.name
         if not entry.is_dir(follow_symlinks=False):
@@ -65,7 +72,10 @@ def repair(root: Path, findings: list[Finding]) -> list[Path]:
     removed: list[Path] = []
     runs = (root / results_folder.RUNS).resolve()
     for finding in findings:
-        if finding.where.startswith(REMOVED):
+        if finding.advice == REPORT_AGAIN:
+            for folder in {path.parent for path in finding.leftovers}:
+                removed += remove_temporary(folder)
+        elif finding.where.startswith(REMOVED):
             for path in finding.leftovers:
                 shutil.rmtree(path, ignore_errors=True)
                 removed.append(path)

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from gan_bench.report.findings import conclusions, cost, limitations, warning
-from gan_bench.report.page.markdown import Verbatim, escape_markdown
+from gan_bench.report.page.markdown import Verbatim, escape_markdown, escape_page
 from gan_bench.report.plotting import RenderedPlot
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.reproduce import commands
@@ -21,11 +21,13 @@ from gan_bench.report.tables.display_tables import (
     display_environments,
     display_failures,
     display_leaderboard,
+    display_left_out,
     display_protocol,
     display_rates,
     display_verdicts,
 )
 
+MAX_SECTIONS = 20
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -42,7 +44,7 @@ class ProtocolSection:
 
 def render_html(data: ReportData, plots: Sequence[RenderedPlot]) -> str:
     """Return the page as one self-contained HTML file with inline styles and images; no scripts, no requests."""
-    environment = _environment(autoescape=True)
+    environment = _environment(autoescape=True, finalize=escape_page)
     environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
     return environment.get_template("index.html.j2").render(_context(data, plots)) + "\n"
 
@@ -74,14 +76,15 @@ def _context(data: ReportData, plots: Sequence[RenderedPlot]) -> dict[str, Any]:
             display_rates(data, key),
             display_protocol(data, key),
         )
-        for key in data.protocols
+        for key in data.protocols[:MAX_SECTIONS]
     ]
     return {
         "facts": _facts(data),
         "warning": warning(data),
         "sections": sections,
         "cost": cost(data, data.protocols[0]),
-        "limitations": limitations(data),
+        "limitations": [*_omissions(data), *limitations(data)],
+        "left_out": display_left_out(data),
         "costs": display_costs(data),
         "failures": display_failures(data),
         "verdicts": display_verdicts(data),
@@ -92,6 +95,20 @@ def _context(data: ReportData, plots: Sequence[RenderedPlot]) -> dict[str, Any]:
         "several_rates": bool((data.leaderboard["n_rates"] > 1).any()),
         "several_draws": bool(data.leaderboard["std_draws"].notna().any()),
     }
+
+
+def _omissions(data: ReportData) -> list[str]:
+    """Return sentences about runs and protocols that the page does not show."""
+    sentences = []
+    if data.left_out:
+        count = len(data.left_out)
+        runs, are = ("1 run", "is") if count == 1 else (f"{count:,} runs", "are")
+        sentences.append(f"{runs} of the folder {are} left out, because files are damaged; the reasons are below.")
+    if len(data.protocols) > MAX_SECTIONS:
+        sentences.append(
+            f"Only the first {MAX_SECTIONS} of {len(data.protocols)} protocols are shown; summary.csv has all."
+        )
+    return sentences
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
