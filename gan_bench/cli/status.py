@@ -42,6 +42,7 @@ def status(folder: Path, as_json: bool) -> None:
             ended.append((run.spec, run.record))
             rows.append(_row(run.spec.run_id, run.record.status, run.record.verdict, _reason(run.record)))
         elif isinstance(run, LeftOut):
+            store.notice_left_out(run)
             rows.append(_row(run.run_id, DAMAGED, "", run.reason))
         else:
             unfinished.append(run)
