@@ -176,7 +176,7 @@ class GroupTraining:
         """Record a run whose losses or weights are not finite as diverged; the other lanes continue."""
         losses = {"d_loss": epoch.d_loss, "g_loss": epoch.g_loss}
         faults = [f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value)]
-        if not faults and not trainer.is_finite(run.lane):
+        if not faults and not trainer.group.is_finite(run.lane):
             faults = ["a weight is not finite"]
         if faults:
             self._record(run, "diverged", f"{' and '.join(faults)} in epoch {epoch.epoch}")

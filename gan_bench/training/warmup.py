@@ -57,15 +57,18 @@ def time_conv_algorithms(trainer: Trainer) -> Mapping[str, list[conv_autotune.Ti
         with conv_autotune.record_shapes(net) as shapes:
             trainer.run_trial(trainer.advance, 1)
         batched = {layer: Size([trainer.lanes, *shape[1:]]) for layer, shape in shapes.items()}
-        timings[name] = conv_autotune.time_conv_algorithms(net, batched, trainer.compute_dtype, trainer.device)
+        timings[name] = [
+            conv_autotune.time_layer(layer, net, shape, trainer.compute_dtype, trainer.device)
+            for layer, shape in batched.items()
+        ]
     return timings
 
 
 def autotune_convolutions(trainer: Trainer) -> None:
     """Set every convolution of several lanes to the fastest algorithm on this device."""
     timings = time_conv_algorithms(trainer)
-    conv_autotune.set_algorithms(trainer.g_net, timings["g"])
-    conv_autotune.set_algorithms(trainer.d_net, timings["d"])
+    for name, net in (("g", trainer.g_net), ("d", trainer.d_net)):
+        conv_autotune.set_algorithms(net, timings[name])
 
 
 def capture(trainer: Trainer, on_event: OnEvent = ignore_events) -> None:
