@@ -96,17 +96,15 @@ def clear(folder: RunFolder) -> None:
 
 def _report_changes(folder: RunFolder, recorded: Recorded, on_event: OnEvent) -> None:
     """Emit a notice for a file that lacks what it contained at the checkpoint; later entries are expected."""
+
+    def check(name: str, expected: set[bytes], found: set[bytes]) -> None:
+        if not expected <= found:
+            changed = f"{folder.path / name}: was changed after it was written"
+            on_event(Notice(f"{changed}; restored from the checkpoint"))
+
     try:
-        if not {_csv([epoch]) for epoch in recorded.epochs} <= {_csv([epoch]) for epoch in folder.epochs()}:
-            on_event(
-                Notice(f"{folder.path / EPOCHS}: was changed after it was written; restored from the checkpoint")
-            )
-        if not {scores_json([score]) for score in recorded.scores} <= {
-            scores_json([score]) for score in folder.scores()
-        }:
-            on_event(
-                Notice(f"{folder.path / SCORES}: was changed after it was written; restored from the checkpoint")
-            )
+        check(EPOCHS, {_csv([epoch]) for epoch in recorded.epochs}, {_csv([epoch]) for epoch in folder.epochs()})
+        check(SCORES, {scores_json([s]) for s in recorded.scores}, {scores_json([s]) for s in folder.scores()})
     except RunError as fault:
         on_event(Notice(f"{fault}; restored from the checkpoint"))
 
