@@ -9,6 +9,8 @@ import click
 
 from gan_bench.cli import options as shared
 from gan_bench.core.errors import InputError
+from gan_bench.core.evaluation_spec import EvaluationSpec
+from gan_bench.core.matrix import Matrix
 
 if TYPE_CHECKING:
     from gan_bench.core.records import StoredRun
@@ -35,7 +37,8 @@ def eval_(**given: Any) -> None:
     from gan_bench.cli.ui.progress_display import ProgressDisplay
     from gan_bench.store.store import Store
 
-    options, evaluation = shared.make_options(given), shared.make_evaluation(given)
+    options = shared.make_options(given)
+    evaluation = EvaluationSpec.from_options(shared.field_values(Matrix, given))
     as_json: bool = given["as_json"]
     with ProgressDisplay(as_json) as display:
         runs = choose_runs(Store.open(options.out, create=False, on_event=display), given["runs"])
