@@ -118,13 +118,13 @@ def write_report(folder: Path | str = DEFAULT_OUT, on_event: OnEvent = ignore_ev
 
     Raises InputError where there are no results.
     """
-    from gan_bench.report import write_report as report
+    from gan_bench.report.write_report import write_files
 
     folder = Path(folder).expanduser()
     runs = Store.open(folder, create=False, on_event=on_event).runs()
     if not runs:
         raise InputError(f"{folder}: no run has a result yet; `gan-bench run --out {folder}` creates some")
-    return report.write_report(runs, folder / "report")
+    return write_files(runs, folder / "report")
 
 
 def choose_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:

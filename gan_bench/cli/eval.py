@@ -41,7 +41,7 @@ def eval_(**given: Any) -> None:
     evaluation = EvaluationSpec.from_options(shared.field_values(Matrix, given))
     as_json: bool = given["as_json"]
     with ProgressDisplay(as_json) as display:
-        runs = choose_runs(Store.open(options.out, create=False, on_event=display), given["runs"])
+        runs = typed_runs(Store.open(options.out, create=False, on_event=display), given["runs"])
         specs = [run.spec for run in runs]
         display.expect(f"{len(runs)} run{'s' * (len(runs) != 1)} to evaluate in {options.out}", specs)
         api.evaluate([spec.run_id for spec in specs], evaluation, options, display)
@@ -50,7 +50,7 @@ def eval_(**given: Any) -> None:
     conclude(stored_runs(options.out, specs), options.out, as_json, list(display.protocols))
 
 
-def choose_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:
+def typed_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:
     """Return the runs that were typed, as `api.choose_runs` does; a text may be a run's folder too."""
     from gan_bench import api
 

@@ -35,7 +35,7 @@ COMMANDS = {
     "sample": "Draw images from a run's generator.",
     "doctor": "Check devices, versions, data, weights and disk.",
 }
-"""Short helps; the command `name` is the object `name`, or `name_` for a builtin's name, of gan_bench.cli.name."""
+"""Short helps; the command `name` is the object `name_`, or `name` where there is none, of gan_bench.cli.name."""
 
 
 class Terminated(BaseException):

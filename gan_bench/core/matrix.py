@@ -38,10 +38,10 @@ class RegularizedLoss:
 class Catalogue(Protocol):
     """What expansion needs from the registries, so that this module needs no torch."""
 
-    def resolve_model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
+    def model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
         """Return a model's registered name, its recipe class and its image size."""
 
-    def resolve_loss(self, loss: str, penalty: str | None) -> RegularizedLoss:
+    def loss(self, loss: str, penalty: str | None) -> RegularizedLoss:
         """Return a loss with a penalty, its own default where that is None; raise InputError if they don't fit."""
 
     def channels(self, dataset: str) -> int:
@@ -105,10 +105,10 @@ class Matrix(UserInput):
         """
         if self.epochs is not None and self.steps is not None:
             raise InputError("--epochs and --steps were both given: give one of them")
-        models = [catalogue.resolve_model(name, self.image_size) for name in self.models]
+        models = [catalogue.model(name, self.image_size) for name in self.models]
         penalties = self.penalties or (None,)
         losses = {
-            (loss, penalty): catalogue.resolve_loss(loss, penalty)
+            (loss, penalty): catalogue.loss(loss, penalty)
             for loss in self.losses
             or dict.fromkeys(recipe.model_fields["loss"].default for _, recipe, _ in models)
             for penalty in penalties

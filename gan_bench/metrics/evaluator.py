@@ -134,7 +134,7 @@ class Evaluator:
         counter = _counter(progress, len(images) * len(self._prepared))
         scores: list[Score] = []
         for prepared in self._prepared:
-            values = prepared.evaluate(images, counter)
+            values = prepared.values(images, counter)
             scores += [
                 Score(
                     metric=column.name,

@@ -43,7 +43,7 @@ class PreparedExtractor:
         self.noise_reference = self._reference("noise", images.n_fake, images.noise)
         """Values of uniform noise by column."""
 
-    def evaluate(
+    def values(
         self, images: Tensor, counter: ImageCounter, names: Iterable[str] | None = None
     ) -> dict[str, float]:
         """Return the values for uint8 [N, C, H, W] of the native size by column, of all metrics or of some."""
@@ -70,7 +70,7 @@ class PreparedExtractor:
         if {column.name for column in columns_of(names)} <= values.keys():
             self._counter(count)
         else:
-            values |= self.evaluate(make_images(), self._counter, names)
+            values |= self.values(make_images(), self._counter, names)
             self._cache.store_values(key, values)
         return values
 

@@ -68,7 +68,7 @@ class GroupState:
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in checkpoint.arrays.items()}
         self.g.load_lane(lane, _under("g.", tensors))
         self.d.load_lane(lane, _under("d.", tensors))
-        self.streams[lane].load(_under("stream.", tensors))
+        self.streams[lane].restore(_under("stream.", tensors))
         self.g_adam.steps = int(checkpoint.state["updates"])
         self.d_adam.steps = self.g_adam.steps * self._d_steps
 

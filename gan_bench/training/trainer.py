@@ -99,7 +99,7 @@ class Trainer:
             group.streams, len(self.data), self.batch_size, recipe.d_steps, self.total_steps, device, dtype
         )
         if self.lanes > 1:
-            self._step.choose_lifting(
+            self._step.prepare_lanes(
                 self.g, self.d, (self.batch_size, recipe.z_dim), (self.batch_size, *self.data.images.shape[1:])
             )
 
@@ -202,9 +202,10 @@ class Trainer:
         names = ("noise", "dropout") if self.penalties.interval is None else ("noise", "dropout", "penalty")
         return [lane[name] for lane in self.group.streams for name in names]
 
-    def compile(self, on: bool) -> None:
+    def compile_networks(self, on: bool) -> None:
         """Switch torch.compile on or off; the first compiled step is slow. Captured steps are dropped."""
-        self._step.compile(on)
+        for net in (self._step.g, self._step.d):
+            net.compile(on)
         self.graphs = {}
 
     def one_step(self) -> None:
@@ -242,7 +243,7 @@ class Trainer:
     def state(self, lane: int) -> Checkpoint:
         """Return a copy of the lane's complete training state, from which it continues as if uninterrupted."""
         counts = {"step": self.step, "epoch": self.epoch, "updates": self.group.g_adam.steps}
-        epoch_arrays, epoch_state = self._epoch.state(lane)
+        epoch_arrays, epoch_state = self._epoch.lane_state(lane)
         return Checkpoint({**self.group.arrays(lane), **epoch_arrays}, {**counts, **epoch_state})
 
     def load_state(self, lane: int, checkpoint: Checkpoint) -> None:

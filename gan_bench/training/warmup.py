@@ -99,7 +99,7 @@ def compile_if_faster(trainer: Trainer, on_event: OnEvent = ignore_events) -> No
     captured, seconds = bool(trainer.graphs), seconds_per_step(trainer, TRIAL_STEPS)
     expected = trainer.run_trial(trainer.advance, WARM_UP_STEPS)[0]
     try:
-        trainer.compile(True)
+        trainer.compile_networks(True)
         fused = trainer.run_trial(trainer.advance, WARM_UP_STEPS)[0]
         if not agree(expected, fused, trainer.compute_dtype):
             on_event(Notice("torch.compile gave other losses; running without it."))
@@ -110,6 +110,6 @@ def compile_if_faster(trainer: Trainer, on_event: OnEvent = ignore_events) -> No
                 return
     except Exception as error:  # there may be no compiler, and its failures are of many types
         on_event(Notice(f"torch.compile failed ({first_line(error)}); running without it."))
-    trainer.compile(False)
+    trainer.compile_networks(False)
     if captured:
         capture(trainer, on_event)
