@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from gan_bench.core.records import Checkpoint
 from gan_bench.core.training_spec import TrainingSpec
@@ -24,17 +23,12 @@ class GroupState:
     """
 
     def __init__(
-        self,
-        model: Model,
-        g_net: nn.Module,
-        d_net: nn.Module,
-        specs: Sequence[TrainingSpec],
-        device: torch.device,
-        dtype: torch.dtype,
+        self, model: Model, specs: Sequence[TrainingSpec], device: torch.device, dtype: torch.dtype
     ) -> None:
         recipe, seeds = model.recipe, [spec.seed for spec in specs]
-        self.g = state.initial_state(g_net, model.generator, seeds, "g", recipe.init, device, dtype)
-        self.d = state.initial_state(d_net, model.discriminator, seeds, "d", recipe.init, device, dtype)
+        self.g_net, self.d_net = state.structure(model.generator), state.structure(model.discriminator)
+        self.g = state.initial_state(self.g_net, model.generator, seeds, "g", recipe.init, device, dtype)
+        self.d = state.initial_state(self.d_net, model.discriminator, seeds, "d", recipe.init, device, dtype)
         betas = (recipe.beta1, recipe.beta2)
         self.g_adam = Adam(self.g, [spec.lr_g for spec in specs], *betas)
         self.d_adam = Adam(self.d, [spec.lr_d for spec in specs], *betas)

@@ -81,15 +81,14 @@ class Trainer:
 
     def _set_up_networks(self, model: Model, first: TrainingSpec, cpu_kernels: CPUKernels) -> None:
         device, dtype, recipe = self.device, self.dtype, self.recipe
-        g_net, d_net = state.structure(model.generator), state.structure(model.discriminator)
-        self.group = group = GroupState(model, g_net, d_net, self.specs, device, dtype)
+        self.group = group = GroupState(model, self.specs, device, dtype)
         self.g, self.d = group.g, group.d
         self.compute_dtype = compute = precision.compute_dtype(first.precision, dtype)
         loss, penalty = build_loss(first), build_penalty(first)
         _check_settings(first, [type(part.recipe) for part in (model, loss, penalty) if part])
         self.penalties = PenaltySchedule(penalty.interval if penalty else None, recipe.d_steps)
-        self._step = Step(g_net, d_net, loss, penalty, compute, device, cpu_kernels)
-        dropouts = state.dropouts(d_net)
+        self._step = Step(group.g_net, group.d_net, loss, penalty, compute, device, cpu_kernels)
+        dropouts = state.dropouts(group.d_net)
         shape = (self.batch_size, recipe.z_dim)
         self._draw_noise = StepNoiseSampler(
             recipe.noise, shape, dropouts, dtype, compute, loss.uses_real_in_generator
