@@ -95,8 +95,8 @@ def _data(root: Path) -> Iterator[dict[str, Any]]:
     if root.exists() and not root.is_dir():
         advice = "is a file: name a folder with --data-root or GAN_BENCH_DATA"
     yield _row("data folder", str(root), advice)
-    for name in datasets:
-        available = datasets.get(name).is_available(root)
+    for name, dataset in datasets.items():
+        available = dataset.is_available(root)
         advice = "" if available else f"downloaded at first use; or put its archives under {root}"
         yield _row(f"data: {name}", "available" if available else "missing", advice)
 
@@ -104,8 +104,8 @@ def _data(root: Path) -> Iterator[dict[str, Any]]:
 def _extractors() -> Iterator[dict[str, Any]]:
     from gan_bench.metrics.extractors.base import extractors
 
-    for name in extractors:
-        state, _, fault = extractors.get(name).state().partition(": ")
+    for name, extractor in extractors.items():
+        state, _, fault = extractor.state().partition(": ")
         advice = "downloaded at first use (95 MB); or set GAN_BENCH_INCEPTION_WEIGHTS=FILE"
         yield _row(f"weights: {name}", state, fault or (advice if state == "missing" else ""))
 

@@ -34,7 +34,7 @@ class ReportPaths:
     plots: Sequence[Path]
 
 
-def write_report(runs: Sequence[StoredRun], out: Path, left_out: Sequence[LeftOut] = ()) -> ReportPaths:
+def write_files(runs: Sequence[StoredRun], out: Path, left_out: Sequence[LeftOut] = ()) -> ReportPaths:
     """Write every file of the report into `out`, each atomically; equal runs give equal bytes.
 
     `left_out` are the damaged runs of the folder, which the page names. Plots of an earlier report that no longer

@@ -13,7 +13,6 @@ from gan_bench.core.failures import failure_reason
 from gan_bench.core.records import Checkpoint
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.models.base import build_model
-from gan_bench.training import state
 from gan_bench.training.group_state import GroupState
 from gan_bench.training.step import MEASURES
 
@@ -23,8 +22,7 @@ COUNTS = ("step", "epoch", "updates")
 def require_fit(spec: TrainingSpec, checkpoint: Checkpoint) -> None:
     """Raise ReadError for a checkpoint whose tensors or state do not fit the run."""
     model = build_model(spec)
-    nets = state.structure(model.generator), state.structure(model.discriminator)
-    group = GroupState(model, *nets, [spec], torch.device("cpu"), torch.float32)
+    group = GroupState(model, [spec], torch.device("cpu"), torch.float32)
     _require_counts(checkpoint.state)
     if "position" in checkpoint.state and getattr(checkpoint.arrays.get("epoch.sums"), "shape", ()) != (
         len(MEASURES),
