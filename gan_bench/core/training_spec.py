@@ -12,6 +12,7 @@ from gan_bench.core.frozen import (
     Frozen,
     Key,
     Name,
+    PenaltyName,
     Precision,
     Rate,
     Scalar,
@@ -69,7 +70,7 @@ class TrainingSpec(Frozen):
 
     model: Name
     loss: Name
-    penalty: Name = NO_PENALTY
+    penalty: PenaltyName = NO_PENALTY
     dataset: Name
     image_size: Count
     channels: Literal[1, 3]

@@ -19,7 +19,7 @@ from gan_bench.data.batch import Batch
 from gan_bench.devices import memory, numerics
 from gan_bench.losses.base import build_loss
 from gan_bench.models.base import Model, build_model
-from gan_bench.penalties.base import build_penalty
+from gan_bench.penalties.base import build_penalty, penalty_parts
 from gan_bench.training import precision, state
 from gan_bench.training.clock import Clock, synchronize
 from gan_bench.training.cpu_kernels import CPUKernels
@@ -92,7 +92,8 @@ class Trainer:
         self.g, self.d = group.g, group.d
         self.compute_dtype = compute = precision.compute_dtype(first.precision, dtype)
         loss, penalty = build_loss(first), build_penalty(first)
-        _check_settings(first, [type(part.recipe) for part in (model, loss, penalty) if part])
+        penalty_recipes = [part.recipe_type for part in penalty_parts(first.penalty)]
+        _check_settings(first, [type(model.recipe), type(loss.recipe), *penalty_recipes])
         self.penalties = PenaltySchedule(penalty.interval if penalty else None, recipe.d_steps)
         self._step = Step(g_net, d_net, loss, penalty, compute, device, cpu_kernels)
         dropouts = state.dropouts(d_net)
