@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from gan_bench.core.events import Notice, OnEvent, ignore_events
 from gan_bench.core.failures import failure_reason
 from gan_bench.core.matrix import Group, Matrix, group_runs
 from gan_bench.core.options import DEFAULT_OUT, Options
-from gan_bench.core.records import RunRecord
+from gan_bench.core.records import RunRecord, StoredRun
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.runner.plan import Plan, make_context, plan
 from gan_bench.store.store import Store
@@ -84,8 +85,8 @@ def evaluate(
 ) -> list[RunRecord]:
     """Evaluate trained runs of `options.out` from their stored weights; return their records.
 
-    `runs` are run ids or beginnings of them; `all` is every run that is done. Existing scores are not computed
-    again. Raises InputError for unknown or untrained runs, and for an invalid evaluation.
+    `runs` are run ids or beginnings of them (see `choose_runs`); `all` is every run that is done. Existing scores
+    are not computed again. Raises InputError for unknown or untrained runs, and for an invalid evaluation.
     """
     from dataclasses import replace
 
@@ -97,7 +98,7 @@ def evaluate(
     load_plugins(options.plugins)
     evaluation = evaluation.model_copy(update={"metrics": resolve_metrics(evaluation.metrics)})
     store = Store.open(options.out, create=False, on_event=on_event)
-    specs = _chosen(store, runs)
+    specs = [run.spec for run in choose_runs(store, runs)]
     context = make_context(options, select.find_device(options.device), "")
     context = replace(context, evaluation=evaluation)
     for name in dict.fromkeys(spec.dataset for spec in specs):
@@ -117,30 +118,47 @@ def write_report(folder: Path | str = DEFAULT_OUT, on_event: OnEvent = ignore_ev
 
     Raises InputError where there are no results.
     """
-    from gan_bench.report import write_report as report
+    from gan_bench.report.write_report import write_files
 
     folder = Path(folder).expanduser()
     runs = Store.open(folder, create=False, on_event=on_event).runs()
     if not runs:
         raise InputError(f"{folder}: no run has a result yet; `gan-bench run --out {folder}` creates some")
-    return report.write_report(runs, folder / "report")
+    return write_files(runs, folder / "report")
 
 
-def _chosen(store: Store, runs: Sequence[str]) -> list[TrainingSpec]:
-    if not runs:
+def choose_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:
+    """Return the runs that `texts` name, each once: beginnings of ids, of hashes, or `all`.
+
+    A beginning chooses every run that is done and starts with it. Raises InputError for a text that names none.
+    """
+    if not texts:
         raise InputError("no runs: name run ids, beginnings of them, or all")
-    if ALL_RUNS in runs:
-        specs = [run.spec for run in store.runs() if run.record.status == "done"]
-        if not specs:
+    done = {run.spec.run_id: run for run in store.runs() if run.record.status == "done"}
+    chosen: dict[str, StoredRun] = {}
+    for text in texts:
+        matching = {
+            name: run for name, run in done.items() if text == ALL_RUNS or (text and name.startswith(text))
+        }
+        chosen |= matching or {run.spec.run_id: run for run in [_find(store, text)]}
+    return list(chosen.values())
+
+
+def _find(store: Store, text: str) -> StoredRun:
+    """Return the run that `text` names; raise InputError if there is none, or if it has no images to evaluate."""
+    if text == ALL_RUNS:
+        raise InputError(f"{store.root}: no run is done yet; train some with gan-bench run --out {store.root}")
+    try:
+        run = store.find(text)
+    except InputError:
+        if os.sep in text or Path(text).exists():
             raise InputError(
-                f"{store.root}: no run is trained yet; `gan-bench run --out {store.root}` trains some"
-            )
-        return specs
-    found = {run.record.run_id: run for run in map(store.find, runs)}
-    for run_id, stored in found.items():
-        if stored.record.status != "done":
-            raise InputError(f"run {run_id}: it {stored.record.status}, so there is nothing to evaluate")
-    return [stored.spec for stored in found.values()]
+                f"{text}: evaluating images or models from a path is not supported yet; type run ids or all"
+            ) from None
+        raise
+    if run.record.status != "done":
+        raise InputError(f"{run.spec.run_id} is {run.record.status}: only runs that are done can be evaluated")
+    return run
 
 
 def _prepare_references(specs: Sequence[TrainingSpec], context: RunContext, on_event: OnEvent) -> None:

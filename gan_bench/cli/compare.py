@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from gan_bench.core.records import StoredRun
 
 
-@click.command()
+@click.command("compare")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @shared.results_argument
 @shared.json_option
-def compare(a: str, b: str, folder: Path, as_json: bool) -> None:
+def compare_(a: str, b: str, folder: Path, as_json: bool) -> None:
     """Compare A with B: difference, interval, probability of improvement, in a sentence per protocol.
 
     A and B are models of DIR (results/local), or two results folders that hold one model each. A model that was

@@ -94,8 +94,8 @@ def _data(root: Path) -> Iterator[dict[str, Any]]:
     if root.exists() and not root.is_dir():
         advice = "is a file: name a folder with --data-root or GAN_BENCH_DATA"
     yield _row("data folder", str(root), advice)
-    for name in datasets:
-        available = datasets.get(name).is_available(root)
+    for name, dataset in datasets.items():
+        available = dataset.is_available(root)
         advice = "" if available else f"downloaded at first use; or put its archives under {root}"
         yield _row(f"data: {name}", "available" if available else "missing", advice)
 
@@ -103,8 +103,8 @@ def _data(root: Path) -> Iterator[dict[str, Any]]:
 def _extractors() -> Iterator[dict[str, Any]]:
     from gan_bench.metrics.extractors.base import extractors
 
-    for name in extractors:
-        available = extractors.get(name).is_available()
+    for name, extractor in extractors.items():
+        available = extractor.is_available()
         advice = "" if available else "downloaded at first use (95 MB); or set GAN_BENCH_INCEPTION_WEIGHTS=FILE"
         yield _row(f"weights: {name}", "available" if available else "missing", advice)
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gan_bench.cli import options as shared
 from gan_bench.core.errors import InputError
+from gan_bench.core.evaluation_spec import EvaluationSpec
+from gan_bench.core.matrix import Matrix
 
 if TYPE_CHECKING:
     from gan_bench.core.records import StoredRun
     from gan_bench.store.store import Store
-
-ALL = "all"
 
 
 @click.command("eval")
@@ -39,10 +37,11 @@ def eval_(**given: Any) -> None:
     from gan_bench.cli.ui.progress_display import ProgressDisplay
     from gan_bench.store.store import Store
 
-    options, evaluation = shared.make_options(given), shared.make_evaluation(given)
+    options = shared.make_options(given)
+    evaluation = EvaluationSpec.from_options(shared.field_values(Matrix, given))
     as_json: bool = given["as_json"]
     with ProgressDisplay(as_json) as display:
-        runs = choose_runs(Store.open(options.out, create=False, on_event=display), given["runs"])
+        runs = typed_runs(Store.open(options.out, create=False, on_event=display), given["runs"])
         specs = [run.spec for run in runs]
         display.expect(f"{len(runs)} run{'s' * (len(runs) != 1)} to evaluate in {options.out}", specs)
         api.evaluate([spec.run_id for spec in specs], evaluation, options, display)
@@ -51,31 +50,14 @@ def eval_(**given: Any) -> None:
     conclude(stored_runs(options.out, specs), options.out, as_json, list(display.protocols))
 
 
-def choose_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:
-    """Return the runs that were typed, each once; raise InputError for a text that names none that is done."""
-    done = {run.spec.run_id: run for run in store.runs() if run.record.status == "done"}
-    chosen: dict[str, StoredRun] = {}
+def typed_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:
+    """Return the runs that were typed, as `api.choose_runs` does; a text may be a run's folder too."""
+    from gan_bench import api
+
+    run_ids = []
     for text in texts:
-        folder, typed = shared.split_run(text, store.root)
+        folder, run_id = shared.split_run(text, store.root)
         if folder.resolve() != store.root.resolve():
             raise InputError(f"{text}: a run of another results folder; type --out {folder}")
-        matching = {name: run for name, run in done.items() if typed == ALL or name.startswith(typed)}
-        chosen |= matching or {run.spec.run_id: run for run in [_find(store, typed)]}
-    return list(chosen.values())
-
-
-def _find(store: Store, text: str) -> StoredRun:
-    """Return the run that `text` names; raise InputError if there is none, or if it has no images to evaluate."""
-    if text == ALL:
-        raise InputError(f"{store.root}: no run is done yet; train some with gan-bench run --out {store.root}")
-    try:
-        run = store.find(text)
-    except InputError:
-        if os.sep in text or Path(text).exists():
-            raise InputError(
-                f"{text}: evaluating images or models from a path is not supported yet; type run ids or all"
-            ) from None
-        raise
-    if run.record.status != "done":
-        raise InputError(f"{run.spec.run_id} is {run.record.status}: only runs that are done can be evaluated")
-    return run
+        run_ids.append(run_id)
+    return api.choose_runs(store, run_ids)

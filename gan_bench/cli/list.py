@@ -19,8 +19,7 @@ def _models() -> Rows:
     from gan_bench.models.base import models
 
     rows = []
-    for name in models:
-        model = models.get(name)
+    for name, model in models.items():
         recipe = model.recipe_type()
         g_params, d_params = parameter_counts(model, recipe, model.image_sizes[0])
         length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.steps:,} steps"
@@ -51,7 +50,7 @@ def _losses() -> Rows:
             "title": loss.title,
             "source": loss.paper,
         }
-        for name, loss in ((name, losses.get(name)) for name in losses)
+        for name, loss in losses.items()
     ]
 
 
@@ -67,7 +66,7 @@ def _penalties() -> Rows:
             "title": penalty.title,
             "source": penalty.paper,
         }
-        for name, penalty in ((name, penalties.get(name)) for name in penalties)
+        for name, penalty in penalties.items()
     ]
 
 
@@ -86,7 +85,7 @@ def _datasets() -> Rows:
             "title": data.title,
             "source": data.source,
         }
-        for name, data in ((name, datasets.get(name)) for name in datasets)
+        for name, data in datasets.items()
     ]
 
 
@@ -96,12 +95,12 @@ def _metrics() -> Rows:
     return [
         {
             "metric": name,
-            "columns": ", ".join(column.name for column in metrics.get(name).columns),
-            "better": ", ".join(dict.fromkeys(column.better for column in metrics.get(name).columns)),
-            "title": metrics.get(name).title,
-            "source": metrics.get(name).source,
+            "columns": ", ".join(column.name for column in metric.columns),
+            "better": ", ".join(dict.fromkeys(column.better for column in metric.columns)),
+            "title": metric.title,
+            "source": metric.source,
         }
-        for name in metrics
+        for name, metric in metrics.items()
     ]
 
 

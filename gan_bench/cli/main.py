@@ -9,9 +9,9 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections import UserDict
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
 
@@ -35,7 +35,7 @@ COMMANDS = {
     "sample": "Draw images from a run's generator.",
     "doctor": "Check devices, versions, data, weights and disk.",
 }
-"""Short helps; the command `name` is the object `name`, or `name_` for a builtin's name, of gan_bench.cli.name."""
+"""Short helps; the command `name` is the object `name_`, or `name` where there is none, of gan_bench.cli.name."""
 
 
 class Terminated(BaseException):
@@ -44,33 +44,14 @@ class Terminated(BaseException):
     exit_code = 143
 
 
-class LazyCommands(MutableMapping[str, click.Command]):
-    """The commands by name; the module of one is imported when it is looked up, so that help starts fast."""
-
-    def __init__(self) -> None:
-        self._added: dict[str, click.Command] = {}
+class LazyCommands(UserDict[str, Any]):
+    """The commands by name, in place of their short helps once they are looked up: help imports none of them."""
 
     def __getitem__(self, name: str) -> click.Command:
-        if name not in self._added:
-            if name not in COMMANDS:
-                raise KeyError(name)
+        if isinstance(self.data[name], str):
             module = importlib.import_module(f"gan_bench.cli.{name}")
-            found = getattr(module, f"{name}_", None) or getattr(module, name)
-            assert isinstance(found, click.Command)
-            self._added[name] = found
-        return self._added[name]
-
-    def __setitem__(self, name: str, command: click.Command) -> None:
-        self._added[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._added[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**COMMANDS, **self._added})
-
-    def __len__(self) -> int:
-        return len({**COMMANDS, **self._added})
+            self.data[name] = getattr(module, f"{name}_", None) or getattr(module, name)
+        return cast("click.Command", self.data[name])
 
 
 class Main(click.Group):
@@ -166,7 +147,7 @@ def _explain(error: Exception) -> tuple[str, int]:
 
 @click.group(
     cls=Main,
-    commands=LazyCommands(),
+    commands=LazyCommands(COMMANDS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="gan-bench")

@@ -13,7 +13,6 @@ from pydantic.fields import FieldInfo
 
 from gan_bench.core import parsing
 from gan_bench.core.errors import InputError
-from gan_bench.core.evaluation_spec import EvaluationSpec
 from gan_bench.core.matrix import Matrix
 from gan_bench.core.options import DEFAULT_OUT, MAX_WORKERS, Flag, LaneCount, Options, Seconds
 
@@ -108,30 +107,26 @@ def _flag(field: FieldInfo) -> Flag | None:
     return next((item for item in field.metadata if isinstance(item, Flag)), None)
 
 
-def run_options(command: C) -> C:
-    """Add an option for every field of `Options` that has a `Flag`."""
-    return shared_options(*(name for name, field in Options.model_fields.items() if _flag(field)))(command)
-
-
-def shared_options(*names: str) -> Callable[[C], C]:
-    """Return a decorator that adds the options of the named fields of `Options`."""
+def shared_options(*names: str, of: type[BaseModel] = Options) -> Callable[[C], C]:
+    """Return a decorator that adds the options of the named fields, each declared by its `Flag`."""
 
     def decorate(command: C) -> C:
         for name in reversed(names):
-            command = _option(name)(command)
+            command = _option(of, name)(command)
         return command
 
     return decorate
 
 
-def _option(name: str) -> Callable[[C], C]:
-    field = Options.model_fields[name]
-    flag, kind = _flag(field), field_type(Options, name)
+def _option(model: type[BaseModel], name: str) -> Callable[[C], C]:
+    field = model.model_fields[name]
+    flag = _flag(field)
     if flag is None:
-        raise TypeError(f"Options.{name} has no Flag")
+        raise TypeError(f"{model.__name__}.{name} has no Flag")
+    kind = None if flag.parse else field_type(model, name)
     typed = flag.name or "--" + name.replace("_", "-")
     names = [f"{typed}/{flag.off}" if flag.off else typed, *([flag.short] if flag.short else []), name]
-    many, default = get_origin(field.annotation) is tuple, field.default
+    many, default = bool(flag.parse) or get_origin(field.annotation) is tuple, field.default
     if isinstance(kind, Lanes):
         default = default or "auto"
     elif isinstance(kind, Duration) and default is not None:
@@ -148,66 +143,26 @@ def _option(name: str) -> Callable[[C], C]:
     )
 
 
+def field_values(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a command that are fields of `model`; a list that was not typed is None."""
+    values = {name: given[name] for name in model.model_fields if name in given}
+    for name, texts in values.items():
+        flag = _flag(model.model_fields[name])
+        if flag and flag.parse:
+            values[name] = tuple(item for text in texts for item in flag.parse(text, f"--{name}")) or None
+    return values
+
+
 def make_options(given: Mapping[str, Any]) -> Options:
     """Return the `Options` of a command that has all of its options or some."""
-    return Options(**{name: given[name] for name in Options.model_fields if name in given})
+    return Options(**field_values(Options, given))
 
 
-def names_option(*declarations: str, help: str) -> Callable[[C], C]:  # noqa: A002
-    """Return a decorator that adds an option for a comma list, which may be repeated."""
-    return click.option(*declarations, multiple=True, metavar="NAMES", help=help)
-
-
-def parse_names_option(given: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    """Return all names that were given with the option `--key`, or None."""
-    return tuple(name for text in given[key] for name in parsing.parse_names(text, f"--{key}")) or None
-
-
-_EVALUATION_OPTIONS = (
-    names_option("--metrics", help="fid,is,kid,prc,modes; all of them by default."),
-    names_option("--extractors", help="mnist-cnn,inception; auto, the default: the data set's own."),
-    click.option(
-        "--eval-samples", type=field_type(Matrix, "eval_samples"), metavar="N", help="Generated images per draw."
-    ),
-    click.option(
-        "--eval-draws",
-        type=field_type(Matrix, "eval_draws"),
-        metavar="K",
-        help="Independent sample sets per generator; 1 by default.",
-    ),
-    click.option(
-        "--reference-split",
-        type=field_type(Matrix, "reference_split"),
-        help="Real images to compare with; test by default.",
-    ),
-    click.option(
-        "--batch-norm",
-        type=field_type(Matrix, "batch_norm"),
-        help="BatchNorm statistics while sampling; running by default.",
-    ),
-)
-
-
-def evaluation_options(command: C) -> C:
-    """Add the options that make up an evaluation spec."""
-    for option in reversed(_EVALUATION_OPTIONS):
-        command = option(command)
-    return command
-
-
-def evaluation_values(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the evaluation options of a command as fields of `Matrix`."""
-    names = {key: parse_names_option(given, key) for key in ("metrics", "extractors")}
-    single = ("eval_samples", "eval_draws", "reference_split", "batch_norm")
-    return {**names, **{key: given[key] for key in single}}
-
-
-def make_evaluation(given: Mapping[str, Any]) -> EvaluationSpec:
-    """Return the evaluation spec of a command's evaluation options."""
-    values = {key.removeprefix("eval_"): value for key, value in evaluation_values(given).items()}
-    return EvaluationSpec(**{key: value for key, value in values.items() if value is not None})
-
-
+run_options = shared_options(*(name for name, field in Options.model_fields.items() if _flag(field)))
+"""Adds an option for every field of `Options` that has a `Flag`."""
+EVALUATION = ("metrics", "extractors", "eval_samples", "eval_draws", "reference_split", "batch_norm")
+evaluation_options = shared_options(*EVALUATION, of=Matrix)
+"""Adds the options that make up an evaluation spec."""
 results_argument = click.argument("folder", metavar="[DIR]", type=UserPath(), default=DEFAULT_OUT)
 """The results folder that a command reads."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")

@@ -11,9 +11,9 @@ import click
 
 from gan_bench.cli import options as shared
 from gan_bench.cli.matrix_file import read_matrix
-from gan_bench.core import parsing
 from gan_bench.core.errors import InputError
 from gan_bench.core.matrix import Matrix
+from gan_bench.core.parsing import parse_settings
 
 if TYPE_CHECKING:
     from gan_bench.cli.ui.progress_display import ProgressDisplay
@@ -21,27 +21,12 @@ if TYPE_CHECKING:
     from gan_bench.core.training_spec import TrainingSpec
     from gan_bench.runner.plan import Plan
 
+LENGTH = ("epochs", "steps", "batch_size")
+TRAINING = ("models", "losses", "penalties", "dataset", "image_size", "seeds", "lrs", *LENGTH, "precision")
+
 
 @click.command()
-@shared.names_option("--models", "-m", help="Names or aliases, as a comma list: vanilla,dcgan.")
-@shared.names_option("--losses", help="bce, hinge, ...; by default each model's own.")
-@shared.names_option("--penalties", help="none, r1, ...; by default each loss's own.")
-@click.option("--dataset", default="auto", show_default=True, help="auto: mnist where available, else digits.")
-@click.option(
-    "--image-size", type=shared.field_type(Matrix, "image_size"), help="Only for models of several sizes."
-)
-@click.option("--seeds", multiple=True, metavar="LIST", help="Such as 0-2 or 0,7.")
-@click.option("--lrs", multiple=True, metavar="LIST", help="Such as 1e-4,2e-4; G:D for two rates, 4e-4:1e-4.")
-@click.option("--epochs", type=shared.field_type(Matrix, "epochs"), metavar="N", help="Length; or --steps.")
-@click.option("--steps", type=shared.field_type(Matrix, "steps"), metavar="N", help="Length in updates of G.")
-@click.option("--batch-size", type=shared.field_type(Matrix, "batch_size"), metavar="N", help="Images per batch.")
-@click.option(
-    "--precision",
-    type=shared.field_type(Matrix, "precision"),
-    default="auto",
-    show_default=True,
-    help="auto: tf32 on a GPU, else fp32.",
-)
+@shared.shared_options(*TRAINING, of=Matrix)
 @shared.set_option
 @click.option(
     "--matrix",
@@ -124,12 +109,6 @@ def conclude(runs: Sequence[StoredRun], out: Path, as_json: bool, protocols: Seq
 def _matrix(given: Mapping[str, Any]) -> Matrix:
     if not given["models"]:
         raise InputError("no models: type --models and a comma list, such as --models vanilla,dcgan")
-    return Matrix(
-        **{key: shared.parse_names_option(given, key) for key in ("models", "losses", "penalties")},
-        **{key: given[key] for key in ("dataset", "epochs", "steps", "batch_size", "precision")},
-        **shared.evaluation_values(given),
-        image_size=int(given["image_size"]) if given["image_size"] else None,
-        seeds=tuple(seed for text in given["seeds"] for seed in parsing.parse_seeds(text)) or None,
-        lrs=tuple(rates for text in given["lrs"] for rates in parsing.parse_rates(text)) or None,
-        settings=parsing.parse_settings(given["settings"]),
-    )
+    values = shared.field_values(Matrix, given)
+    values["image_size"] = int(given["image_size"]) if given["image_size"] else None
+    return Matrix(**{**values, "settings": parse_settings(given["settings"])})

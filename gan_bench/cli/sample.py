@@ -11,7 +11,7 @@ from gan_bench.core.errors import InputError
 from gan_bench.core.options import DEFAULT_OUT
 
 
-@click.command()
+@click.command("sample")
 @click.argument("run", metavar="RUN")
 @click.option(
     "--dir", "folder", type=shared.UserPath(), default=DEFAULT_OUT, show_default=True, help="Results folder."
@@ -33,7 +33,7 @@ from gan_bench.core.options import DEFAULT_OUT
 )
 @click.option("--out", type=shared.UserPath(), default=Path("grid.png"), show_default=True, help="PNG to write.")
 @shared.shared_options("plugins")
-def sample(
+def sample_(
     run: str,
     folder: Path,
     count: int,

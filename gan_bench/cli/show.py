@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.option(
-    "--image-size", type=shared.field_type(Matrix, "image_size"), help="Only for models of several sizes."
-)
+@shared.shared_options("image_size", of=Matrix)
 @click.option(
     "--channels",
     type=click.Choice(["1", "3"]),

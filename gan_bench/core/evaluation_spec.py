@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -35,6 +36,15 @@ class EvaluationSpec(UserInput):
     """The real images that samples are compared with."""
     batch_norm: BatchNormStatistics = "running"
     """BatchNorm statistics while sampling: running averages, each batch's own, or standing (arXiv 1809.11096)."""
+
+    @classmethod
+    def from_options(cls, given: Mapping[str, Any]) -> EvaluationSpec:
+        """Return the spec of options by name, such as `eval_samples` for `samples`; None is the default.
+
+        Other options are ignored.
+        """
+        named = {key.removeprefix("eval_"): value for key, value in given.items() if value is not None}
+        return cls(**{key: value for key, value in named.items() if key in cls.model_fields})
 
     @property
     def batch_norm_protocol(self) -> str:

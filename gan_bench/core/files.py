@@ -91,11 +91,6 @@ def create_bytes(path: Path, data: bytes) -> bool:
         return created
 
 
-def write_json(path: Path, values: object) -> None:
-    """Replace `path` by JSON, atomically; see `json_bytes`."""
-    write_bytes(path, json_bytes(values))
-
-
 def json_bytes(values: object) -> bytes:
     """Return values as indented JSON; numbers that are not finite become null."""
     return (json.dumps(finite_or_null(values), indent=1, allow_nan=False) + "\n").encode()

@@ -69,17 +69,12 @@ def finite_or_null(values: Any) -> Any:
     return values
 
 
-def validated(kind: type[Any], values: Mapping[str, Any], asked: str) -> Any:
-    """Return `kind(**values)`; raise one InputError that names each invalid value instead of pydantic's error."""
+def validated_fields(kind: type[Any], values: Mapping[str, Any], asked: str) -> Any:
+    """Return `kind` made of those `values` that are its fields; raise one InputError with all faults."""
     try:
-        return kind(**values)
+        return kind(**{key: value for key, value in values.items() if key in kind.model_fields})
     except ValidationError as error:
         raise InputError(f"{asked}: {describe_invalid(error)}") from None
-
-
-def validated_fields(kind: type[Any], values: Mapping[str, Any], asked: str) -> Any:
-    """Return `kind` made of those `values` that are its fields; raise InputError as `validated` does."""
-    return validated(kind, {key: value for key, value in values.items() if key in kind.model_fields}, asked)
 
 
 def describe_invalid(error: ValidationError) -> str:

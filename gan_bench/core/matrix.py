@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
 from gan_bench.core.errors import InputError, unknown
 from gan_bench.core.evaluation_spec import BatchNormStatistics, Draws, EvaluationSpec, Samples, Split
-from gan_bench.core.frozen import Count, Frozen, Rate, Rates, Scalar, Seed, UserInput, validated
+from gan_bench.core.frozen import Count, Frozen, Rate, Rates, Scalar, Seed, UserInput, validated_fields
+from gan_bench.core.options import Flag
+from gan_bench.core.parsing import parse_names, parse_rates, parse_seeds
 from gan_bench.core.presets import PRESETS
 from gan_bench.core.training_spec import OWN_OPTIONS, Recipe, TrainingSpec
+
+Names: TypeAlias = tuple[str, ...] | None
+NamesFlag = functools.partial(Flag, metavar="NAMES", parse=parse_names)
+"""The flag of a comma list of names."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +38,10 @@ class RegularizedLoss:
 class Catalogue(Protocol):
     """What expansion needs from the registries, so that this module needs no torch."""
 
-    def resolve_model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
+    def model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
         """Return a model's registered name, its recipe class and its image size."""
 
-    def resolve_loss(self, loss: str, penalty: str | None) -> RegularizedLoss:
+    def loss(self, loss: str, penalty: str | None) -> RegularizedLoss:
         """Return a loss with a penalty, its own default where that is None; raise InputError if they don't fit."""
 
     def channels(self, dataset: str) -> int:
@@ -44,26 +51,35 @@ class Catalogue(Protocol):
 class Matrix(UserInput):
     """The cross product of trainings, and how they are evaluated. None: the preset's value, else the recipe's."""
 
-    models: tuple[str, ...] = Field(min_length=1)
-    losses: tuple[str, ...] | None = None
-    penalties: tuple[str, ...] | None = None
-    dataset: str = "auto"
-    image_size: Literal[28, 32, 64] | None = None
-    seeds: tuple[Seed, ...] | None = None
-    lrs: tuple[tuple[Rate, Rate], ...] | None = None
+    models: Annotated[
+        tuple[str, ...],
+        Field(min_length=1),
+        NamesFlag("Names or aliases, as a comma list: vanilla,dcgan.", short="-m"),
+    ]
+    losses: Annotated[Names, NamesFlag("bce, hinge, ...; by default each model's own.")] = None
+    penalties: Annotated[Names, NamesFlag("none, r1, ...; by default each loss's own.")] = None
+    dataset: Annotated[str, Flag("auto: mnist where available, else digits.")] = "auto"
+    image_size: Annotated[Literal[28, 32, 64] | None, Flag("Only for models of several sizes.")] = None
+    seeds: Annotated[tuple[Seed, ...] | None, Flag("Such as 0-2 or 0,7.", "LIST", parse=parse_seeds)] = None
+    lrs: Annotated[
+        tuple[tuple[Rate, Rate], ...] | None,
+        Flag("Such as 1e-4,2e-4; G:D for two rates, 4e-4:1e-4.", "LIST", parse=parse_rates),
+    ] = None
     """Learning rates of generator and discriminator."""
-    epochs: Count | None = None
-    steps: Count | None = None
-    batch_size: Count | None = None
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    epochs: Annotated[Count | None, Flag("Length; or --steps.", "N")] = None
+    steps: Annotated[Count | None, Flag("Length in updates of G.", "N")] = None
+    batch_size: Annotated[Count | None, Flag("Images per batch.", "N")] = None
+    precision: Annotated[Literal["auto", "fp32", "tf32", "bf16"], Flag("auto: tf32 on a GPU, else fp32.")] = "auto"
     settings: dict[str, Scalar] = Field(default_factory=dict)
     """Recipe values of models, losses and penalties."""
-    metrics: tuple[str, ...] | None = None
-    extractors: tuple[str, ...] | None = None
-    eval_samples: Samples | None = None
-    eval_draws: Draws | None = None
-    reference_split: Split | None = None
-    batch_norm: BatchNormStatistics | None = None
+    metrics: Annotated[Names, NamesFlag("fid,is,kid,prc,modes; all of them by default.")] = None
+    extractors: Annotated[Names, NamesFlag("mnist-cnn,inception; auto, the default: the data set's own.")] = None
+    eval_samples: Annotated[Samples | None, Flag("Generated images per draw.", "N")] = None
+    eval_draws: Annotated[Draws | None, Flag("Independent sample sets per generator; 1 by default.", "K")] = None
+    reference_split: Annotated[Split | None, Flag("Real images to compare with; test by default.")] = None
+    batch_norm: Annotated[
+        BatchNormStatistics | None, Flag("BatchNorm statistics while sampling; running by default.")
+    ] = None
 
     def with_preset(self, name: str) -> Matrix:
         """Return the matrix with a preset's values wherever the user set none."""
@@ -79,15 +95,7 @@ class Matrix(UserInput):
 
     def evaluation(self) -> EvaluationSpec:
         """Return the evaluation spec that the matrix asks for."""
-        wanted = {
-            "metrics": self.metrics,
-            "extractors": self.extractors,
-            "samples": self.eval_samples,
-            "draws": self.eval_draws,
-            "reference_split": self.reference_split,
-            "batch_norm": self.batch_norm,
-        }
-        return EvaluationSpec(**{key: value for key, value in wanted.items() if value is not None})
+        return EvaluationSpec.from_options(dict(self))
 
     def expand(self, catalogue: Catalogue) -> list[TrainingSpec]:
         """Return every training of the cross product once, in the order asked for.
@@ -97,10 +105,10 @@ class Matrix(UserInput):
         """
         if self.epochs is not None and self.steps is not None:
             raise InputError("--epochs and --steps were both given: give one of them")
-        models = [catalogue.resolve_model(name, self.image_size) for name in self.models]
+        models = [catalogue.model(name, self.image_size) for name in self.models]
         penalties = self.penalties or (None,)
         losses = {
-            (loss, penalty): catalogue.resolve_loss(loss, penalty)
+            (loss, penalty): catalogue.loss(loss, penalty)
             for loss in self.losses
             or dict.fromkeys(recipe.model_fields["loss"].default for _, recipe, _ in models)
             for penalty in penalties
@@ -135,10 +143,11 @@ class Matrix(UserInput):
         seed: int,
     ) -> TrainingSpec:
         asked = {**loss.overrides, **self.settings}
-        recipe = _recipe(recipe_type, asked, f"--set for {name}")
+        recipe = validated_fields(recipe_type, asked, f"--set for {name}")
         values = recipe.model_dump()
         for kind in loss.recipe_types:
-            values |= _recipe(kind, asked, f"--set for {loss.loss} and penalty {loss.penalty}").model_dump()
+            where = f"--set for {loss.loss} and penalty {loss.penalty}"
+            values |= validated_fields(kind, asked, where).model_dump()
         lr_g, lr_d = rates or (recipe.lr_g, recipe.lr_d)
         explicit_length = self.epochs is not None or self.steps is not None
         return TrainingSpec(
@@ -157,10 +166,6 @@ class Matrix(UserInput):
             precision="fp32" if self.precision == "auto" else self.precision,
             settings={key: value for key, value in values.items() if key not in OWN_OPTIONS},
         )
-
-
-def _recipe(kind: type[Any], asked: Mapping[str, Scalar], where: str) -> Any:
-    return validated(kind, {key: value for key, value in asked.items() if key in kind.model_fields}, where)
 
 
 def _option_of(key: str) -> str:

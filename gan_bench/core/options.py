@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +26,8 @@ class Flag:
     short: str | None = None
     off: str | None = None
     """The option that switches a boolean off, such as --no-retry-failed."""
+    parse: Callable[[str, str], tuple[Any, ...]] | None = None
+    """For a list that is typed as one text: from the text and the option's name to the values."""
 
 
 def _seconds(value: Any) -> Any:

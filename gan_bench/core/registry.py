@@ -65,6 +65,10 @@ class Registry(Generic[T]):
         self._discover()
         return sorted(self._objects)
 
+    def items(self) -> list[tuple[str, T]]:
+        """Return every registered name with its object, sorted by name."""
+        return [(name, self.get(name)) for name in self]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 

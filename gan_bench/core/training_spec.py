@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from gan_bench.core.errors import InputError
 from gan_bench.core.frozen import (
     Count,
     Frozen,
@@ -113,13 +114,23 @@ class TrainingSpec(Frozen):
         loss = "" if self.loss == "bce" else f"/{self.loss}"
         return f"{self.model}{loss}" + ("" if self.penalty == NO_PENALTY else f"+{self.penalty}")
 
-    def total_steps(self, train_images: int) -> int:
-        """Return the number of generator updates on a training set of that many images.
+    def steps_per_epoch(self, train_images: int) -> int:
+        """Return the generator updates of one pass over that many images; raise InputError where there are none.
 
-        An epoch is one pass over the images: each step takes `d_steps` batches, and the remainder is dropped.
+        Each step takes `d_steps` batches, and the remainder is dropped.
         """
-        per_step = self.batch_size * int(self.settings.get("d_steps", 1))
-        return self.steps or (self.epochs or 1) * (train_images // per_step)
+        d_steps = int(self.settings.get("d_steps", 1))
+        if self.batch_size * d_steps > train_images:
+            per_step = f" (a step takes {d_steps} batches)" if d_steps > 1 else ""
+            raise InputError(
+                f"--batch-size {self.batch_size}: {self.dataset} has {train_images} training images{per_step}; "
+                f"choose at most {train_images // d_steps}"
+            )
+        return train_images // (self.batch_size * d_steps)
+
+    def total_steps(self, train_images: int) -> int:
+        """Return the number of generator updates on a training set of that many images."""
+        return self.steps or (self.epochs or 1) * self.steps_per_epoch(train_images)
 
     def __hash__(self) -> int:
         return hash(self.sha256)

@@ -25,7 +25,7 @@ from gan_bench.metrics.extractors.base import (
 from gan_bench.metrics.extractors.lookup import default_extractor, find_extractor
 from gan_bench.metrics.fidelity import SEED, VERSION
 from gan_bench.metrics.kid import subset_size
-from gan_bench.metrics.prepared_extractor import PreparedExtractor, columns_of, prepare_extractor
+from gan_bench.metrics.prepared_extractor import PreparedExtractor, columns_of
 from gan_bench.metrics.reference_images import ReferenceImages
 from gan_bench.metrics.score_cache import ScoreCache
 
@@ -79,7 +79,7 @@ class Evaluator:
         counter = _counter(progress, images * len(self._metrics))
         extractors = [(source.build(self.context), applicable) for source, applicable in self._metrics]
         self._prepared = [
-            prepare_extractor(extractor, self._protocol(extractor), applicable, self.images, self.cache, counter)
+            PreparedExtractor(extractor, self._protocol(extractor), applicable, self.images, self.cache, counter)
             for extractor, applicable in extractors
         ]
 
@@ -134,7 +134,7 @@ class Evaluator:
         counter = _counter(progress, len(images) * len(self._prepared))
         scores: list[Score] = []
         for prepared in self._prepared:
-            values = prepared.evaluate(images, counter)
+            values = prepared.values(images, counter)
             scores += [
                 Score(
                     metric=column.name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,105 +10,78 @@ from torch import Tensor
 from gan_bench.core.errors import InputError
 from gan_bench.core.evaluation_spec import EvaluationProtocol
 from gan_bench.devices import numerics
-from gan_bench.metrics.base import Column, Metric, MetricFunction, metrics
+from gan_bench.metrics.base import Column, Metric, metrics
 from gan_bench.metrics.extractors.base import Extractor, Features, ImageCounter
 from gan_bench.metrics.reference_images import ReferenceImages
 from gan_bench.metrics.score_cache import ScoreCache
 
 
-@dataclass(frozen=True)
 class PreparedExtractor:
-    """An extractor with its protocol and the metrics bound to the real images."""
+    """An extractor with its protocol, its metrics bound to the real images, and the values of both references."""
 
-    extractor: Extractor
-    protocol: EvaluationProtocol
-    functions: Mapping[str, MetricFunction]
-    real_reference: Mapping[str, float]
-    """Values of real images by column; a metric that is undefined for so few images has none."""
-    noise_reference: Mapping[str, float]
-    """Values of uniform noise by column."""
+    def __init__(
+        self,
+        extractor: Extractor,
+        protocol: EvaluationProtocol,
+        applicable: Mapping[str, Metric],
+        images: ReferenceImages,
+        cache: ScoreCache,
+        counter: ImageCounter,
+    ) -> None:
+        """Bind metrics to the real images and compute both references, or read them from the cache."""
+        self.extractor, self.protocol, self.columns = extractor, protocol, columns_of(applicable)
+        self._cache, self._counter = cache, counter
+        # the cache key of fixed images: the device and the protocol without the fields of the generator
+        fields = protocol.model_dump(mode="json", exclude={"weights", "batch_norm"})
+        self._key = {**fields, "device": extractor.device.type}
+        real = self._real_features(images).to(extractor.scoring_device)
+        with torch.inference_mode(), numerics.full_precision(extractor.device):
+            self._functions = {name: metric.bind(real) for name, metric in applicable.items()}
+        self._applicable, self._n_real = applicable, images.n_real
+        self.real_reference = self._reference("real", images.n_other, images.other)
+        """Values of real images by column; a metric that is undefined for so few images has none."""
+        self.noise_reference = self._reference("noise", images.n_fake, images.noise)
+        """Values of uniform noise by column."""
 
-    @property
-    def columns(self) -> list[Column]:
-        """The columns of the metrics."""
-        return columns_of(self.functions)
+    def values(
+        self, images: Tensor, counter: ImageCounter, names: Iterable[str] | None = None
+    ) -> dict[str, float]:
+        """Return the values for uint8 [N, C, H, W] of the native size by column, of all metrics or of some."""
+        features = self.extractor(images, counter)
+        chosen = self._functions if names is None else names
+        with torch.inference_mode(), numerics.full_precision(self.extractor.device):
+            return {column: value for name in chosen for column, value in self._functions[name](features).items()}
 
-    def evaluate(self, images: Tensor, counter: ImageCounter) -> dict[str, float]:
-        """Return the value of every column for uint8 [N, C, H, W] of the native size."""
-        return _evaluate(self.extractor, self.functions, images, counter)
-
-
-def prepare_extractor(
-    extractor: Extractor,
-    protocol: EvaluationProtocol,
-    applicable: Mapping[str, Metric],
-    images: ReferenceImages,
-    cache: ScoreCache,
-    counter: ImageCounter,
-) -> PreparedExtractor:
-    """Bind metrics to the real images and compute both references, or read them from the cache."""
-    real = _real_features(extractor, protocol, images, cache, counter).to(extractor.scoring_device)
-    with torch.inference_mode(), numerics.full_precision(extractor.device):
-        functions = {name: metric.bind(real) for name, metric in applicable.items()}
-
-    dim = extractor.feature_dim
-
-    def reference(kind: str, count: int, make_images: Callable[[], Tensor]) -> Mapping[str, float]:
-        names = [name for name, metric in applicable.items() if _is_defined(metric, dim, images.n_real, count)]
-        key = {**_cache_key(extractor, protocol), "reference": kind, "images": count}
-        values = cache.values(key)
-        if {column.name for column in columns_of(names)} <= values.keys():
-            counter(count)
+    def _real_features(self, images: ReferenceImages) -> Features:
+        # features do not depend on the number of generated images
+        key = {name: value for name, value in self._key.items() if name not in ("n_fake", "kid_subset_size")}
+        features = self._cache.features(key)
+        if features is None or len(features) != images.n_real:
+            features = self.extractor(images.real(), self._counter)
+            self._cache.store_features(key, features)
         else:
-            values |= _evaluate(extractor, {name: functions[name] for name in names}, make_images(), counter)
-            cache.store_values(key, values)
+            self._counter(images.n_real)
+        return features
+
+    def _reference(self, kind: str, count: int, make_images: Callable[[], Tensor]) -> Mapping[str, float]:
+        names = [name for name, metric in self._applicable.items() if self._is_defined(metric, count)]
+        key = {**self._key, "reference": kind, "images": count}
+        values = self._cache.values(key)
+        if {column.name for column in columns_of(names)} <= values.keys():
+            self._counter(count)
+        else:
+            values |= self.values(make_images(), self._counter, names)
+            self._cache.store_values(key, values)
         return values
 
-    real_reference = reference("real", images.n_other, images.other)
-    noise_reference = reference("noise", images.n_fake, images.noise)
-    return PreparedExtractor(extractor, protocol, functions, real_reference, noise_reference)
+    def _is_defined(self, metric: Metric, n_fake: int) -> bool:
+        try:
+            metric.check(self.extractor.feature_dim, self._n_real, n_fake)
+        except InputError:
+            return False
+        return True
 
 
 def columns_of(names: Iterable[str]) -> list[Column]:
     """Return the columns of registered metrics."""
     return [column for name in names for column in metrics.get(name).columns]
-
-
-def _real_features(
-    extractor: Extractor,
-    protocol: EvaluationProtocol,
-    images: ReferenceImages,
-    cache: ScoreCache,
-    counter: ImageCounter,
-) -> Features:
-    key = _cache_key(extractor, protocol)
-    del key["n_fake"], key["kid_subset_size"]  # features do not depend on the number of generated images
-    features = cache.features(key)
-    if features is None or len(features) != images.n_real:
-        features = extractor(images.real(), counter)
-        cache.store_features(key, features)
-    else:
-        counter(images.n_real)
-    return features
-
-
-def _is_defined(metric: Metric, feature_dim: int, n_real: int, n_fake: int) -> bool:
-    try:
-        metric.check(feature_dim, n_real, n_fake)
-    except InputError:
-        return False
-    return True
-
-
-def _evaluate(
-    extractor: Extractor, functions: Mapping[str, MetricFunction], images: Tensor, counter: ImageCounter
-) -> dict[str, float]:
-    features = extractor(images, counter)
-    with torch.inference_mode(), numerics.full_precision(extractor.device):
-        return {name: value for function in functions.values() for name, value in function(features).items()}
-
-
-def _cache_key(extractor: Extractor, protocol: EvaluationProtocol) -> dict[str, object]:
-    """Return the cache key of fixed images: the device and the protocol without the fields of the generator."""
-    fields = protocol.model_dump(mode="json", exclude={"weights", "batch_norm"})
-    return {**fields, "device": extractor.device.type}

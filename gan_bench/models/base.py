@@ -91,14 +91,9 @@ def resolve_model(name: str, image_size: int | None) -> tuple[str, type[Model], 
     return chosen, model, size
 
 
-def aliases() -> dict[str, list[str]]:
-    """Return each alias with the names of its models."""
-    found: dict[str, list[str]] = {}
-    for name in models:
-        alias = models.get(name).alias
-        if alias:
-            found.setdefault(alias, []).append(name)
-    return found
+def aliases() -> set[str]:
+    """Return the names that several models share."""
+    return {alias for name in models if (alias := models.get(name).alias)}
 
 
 def build_model(spec: TrainingSpec) -> Model:

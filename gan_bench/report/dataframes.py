@@ -180,13 +180,9 @@ def _text(environment: Mapping[str, Any], name: str) -> str:
 
 def protocol_columns(protocol: EvaluationProtocol | None) -> Row:
     """Return the columns that identify a protocol; empty values for None."""
-    return {
-        "extractor": protocol.extractor if protocol else "",
-        "protocol_id": protocol.protocol_id if protocol else "",
-        "n_real": protocol.n_real if protocol else None,
-        "n_fake": protocol.n_fake if protocol else None,
-        **{name: getattr(protocol, name, "") for name in ("reference_split", "weights", "batch_norm")},
-    }
+    empty = {"extractor": "", "protocol_id": "", "n_real": None, "n_fake": None}
+    empty |= {"reference_split": "", "weights": "", "batch_norm": ""}
+    return {name: getattr(protocol, name, value) for name, value in empty.items()}
 
 
 def protocol_text(row: Mapping[str, Any] | pd.Series[Any], two_lines: bool = False) -> str:

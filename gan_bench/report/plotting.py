@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -120,9 +121,9 @@ def panels(
     return figure, axes[:count]
 
 
-def scale_axis(axis: Axis, values: Iterable[float]) -> None:
+def scale_axis(axis: Axis, values: Iterable[float | None]) -> None:
     """Make an axis logarithmic, with plain numbers as tick labels, where positive values span a wide range."""
-    found = [float(value) for value in values if math.isfinite(value)]
+    found = [float(value) for value in values if value is not None and math.isfinite(value)]
     plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
     if not found or min(found) <= 0 or max(found) / min(found) < LOG_RANGE:
         if found and max(found) >= 10_000:
@@ -149,16 +150,12 @@ def _max_labels(axis: Axis) -> float:
     return box.height * figure.get_figheight() / LABEL_HEIGHT
 
 
-def show_legend(target: Figure | Axes, handles: Sequence[Line2D], **where: Any) -> None:
-    """Add a legend of `handles` to a figure (below its panels) or to a panel."""
-    if not handles:
-        return
-    if isinstance(target, Figure):
+def show_legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Add a legend of `handles` to a figure, below its panels."""
+    if handles:
         longest = max(len(str(handle.get_label())) for handle in handles)
         columns = max(1, min(len(handles), 100 // (longest + 8)))
-        target.legend(handles=handles, loc="outside lower center", ncols=columns)
-    else:
-        target.legend(handles=handles, **where)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
 def label_handles(data: ReportData, labels: Iterable[str], **style: Any) -> list[Line2D]:
@@ -184,3 +181,17 @@ def scored_protocols(data: ReportData) -> list[str]:
 def direction(better: str) -> str:
     """Return an axis label's note on which direction is better."""
     return f"{better} is better"
+
+
+def score_label(row: pd.Series[Any]) -> str:
+    """Return the label of an axis of scores, from a row of a leaderboard."""
+    return f"{row['title']} ({direction(row['better'])})"
+
+
+def show_models(ax: Axes, labels: Sequence[str], real_reference: float | None = None) -> None:
+    """Lay out a panel with a row per label, and a dashed line at the real-data reference if there is one."""
+    if real_reference is not None and math.isfinite(real_reference):
+        ax.axvline(real_reference, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")

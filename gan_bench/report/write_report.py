@@ -34,7 +34,7 @@ class ReportPaths:
     plots: Sequence[Path]
 
 
-def write_report(runs: Sequence[StoredRun], out: Path) -> ReportPaths:
+def write_files(runs: Sequence[StoredRun], out: Path) -> ReportPaths:
     """Write every file of the report into `out`, each atomically; equal runs give equal bytes.
 
     Plots of an earlier report that no longer apply are deleted. Raises InputError without runs, or where a link

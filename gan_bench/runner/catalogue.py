@@ -14,12 +14,12 @@ from gan_bench.penalties.base import penalty_parts
 class Registries:
     """Implements `core.matrix.Catalogue`."""
 
-    def resolve_model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
+    def model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
         """Return a model's registered name, its recipe class and its image size."""
         registered, model, size = resolve_model(name, image_size)
         return registered, model.recipe_type, size
 
-    def resolve_loss(self, loss: str, penalty: str | None) -> RegularizedLoss:
+    def loss(self, loss: str, penalty: str | None) -> RegularizedLoss:
         """Return a loss with a penalty, its own default where that is None; raise InputError if they don't fit."""
         kind = losses.get(loss)
         chosen = penalty or kind.default_penalty

@@ -8,17 +8,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gan_bench.core import signals
+from gan_bench.core import events, signals
 from gan_bench.core.errors import RunError
-from gan_bench.core.events import (
-    EpochFinished,
-    GroupStarted,
-    Notice,
-    OnEvent,
-    RunFinished,
-    StepProfiled,
-    StepProgress,
-)
 from gan_bench.core.failures import failure_reason, log_tail
 from gan_bench.core.records import Checkpoint, EpochRecord, Status
 from gan_bench.core.training_spec import TrainingSpec
@@ -49,7 +40,7 @@ class GroupTraining:
         checkpoints: Sequence[Checkpoint | None],
         store: Store,
         context: RunContext,
-        on_event: OnEvent,
+        on_event: events.OnEvent,
     ) -> None:
         self.specs, self.checkpoints = specs, checkpoints
         self.store, self.context, self.on_event = store, context, on_event
@@ -109,21 +100,21 @@ class GroupTraining:
                 trainer.load_state(run.lane, checkpoint)
                 run.load(checkpoint.state)
             self.store.add_real_grid(run.spec, image_grid(real))
-        self.on_event(GroupStarted(self.run_ids, trainer.step, trainer.total_steps))
+        self.on_event(events.GroupStarted(self.run_ids, trainer.step, trainer.total_steps))
         seconds = warmup.warm_up(trainer, self._group_notices())
         for run in self.runs:
             run.warmup_seconds += seconds
         if self.context.profiled.intersection(self.run_ids) and trainer.step < trainer.total_steps:
             profile, trace = profile_steps(trainer)
             path = self.store.add_trace(first, trace)
-            self.on_event(StepProfiled(self.run_ids, profile, str(path)))
+            self.on_event(events.StepProfiled(self.run_ids, profile, str(path)))
         return trainer
 
-    def _group_notices(self) -> OnEvent:
+    def _group_notices(self) -> events.OnEvent:
         """Return a listener that adds this group's run ids to notices."""
 
         def emit(event: Any) -> None:
-            self.on_event(Notice(event.text, self.run_ids) if isinstance(event, Notice) else event)
+            self.on_event(events.Notice(event.text, self.run_ids) if isinstance(event, events.Notice) else event)
 
         return emit
 
@@ -170,13 +161,13 @@ class GroupTraining:
         if trainer.finished or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
             self._save(trainer)
         for run in self._active():
-            self.on_event(EpochFinished(run.spec.run_id, epochs[run.lane]))
+            self.on_event(events.EpochFinished(run.spec.run_id, epochs[run.lane]))
 
     def _is_healthy(self, run: RunState, epoch: EpochRecord, trainer: Trainer) -> bool:
         """Record a run whose losses or weights are not finite as diverged; the other lanes continue."""
         losses = {"d_loss": epoch.d_loss, "g_loss": epoch.g_loss}
         faults = [f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value)]
-        if not faults and not trainer.is_finite(run.lane):
+        if not faults and not trainer.group.is_finite(run.lane):
             faults = ["a weight is not finite"]
         if faults:
             self._record(run, "diverged", f"{' and '.join(faults)} in epoch {epoch.epoch}")
@@ -201,7 +192,7 @@ class GroupTraining:
         record = record.model_copy(update={"dataset_requested": self.context.dataset_requested, **values})
         self.store.finish(run.spec, record)
         if status != "done":
-            self.on_event(RunFinished(record))
+            self.on_event(events.RunFinished(record))
 
     def _active(self) -> list[RunState]:
         return [run for run in self.runs if run.active]
@@ -215,6 +206,6 @@ class GroupTraining:
             now = time.monotonic()
             if now - last >= PROGRESS_SECONDS:
                 last = now
-                self.on_event(StepProgress(self.run_ids, step, trainer.total_steps))
+                self.on_event(events.StepProgress(self.run_ids, step, trainer.total_steps))
 
         return on_step

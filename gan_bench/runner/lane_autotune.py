@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from gan_bench.core import signals
 from gan_bench.core.errors import InputError, first_line
 from gan_bench.core.events import Notice, OnEvent
 from gan_bench.core.training_spec import TrainingSpec
-
-if TYPE_CHECKING:
-    from gan_bench.runner.context import RunContext
-    from gan_bench.store.store import Store
+from gan_bench.data.base import datasets
+from gan_bench.devices import memory
+from gan_bench.runner.context import RunContext
+from gan_bench.store.store import Store
+from gan_bench.training.flops import step_flops
+from gan_bench.training.lanes import lane_trials
 
 MIN_SECONDS = 5.0
 """Groups whose runs are estimated to take less than this together are not worth a trial."""
@@ -43,8 +44,9 @@ def choose_lanes(
         why = "too short for a trial"
         if _estimated_seconds(members, context) >= MIN_SECONDS:
             lanes[key], why = _measure(members[:max_lanes], context, jobs, on_event)
-            _release_memory(context)
-        on_event(Notice(f"{members[0].label}: {describe(lanes[key], why)}"))
+            memory.release_memory(context.device)  # worker processes need it
+        chosen = f"training {lanes[key]} runs together" if lanes[key] > 1 else "training runs one after another"
+        on_event(Notice(f"{members[0].label}: {chosen} ({why}); --lanes N overrides this"))
     return lanes
 
 
@@ -52,35 +54,19 @@ def _measure(
     members: Sequence[TrainingSpec], context: RunContext, jobs: int, on_event: OnEvent
 ) -> tuple[int, str]:
     """Return the chosen number of lanes and the measurements behind it."""
-    from gan_bench.training.lanes.lane_trials import choose, try_lanes
 
     try:
         data = context.training_set(members[0], on_event)
-        trials = try_lanes(members, data, context.device, signals.check, jobs, on_event)
+        trials = lane_trials.try_lanes(members, data, context.device, signals.check, jobs, on_event)
     except InputError:
         raise
     except Exception as error:  # a run that can't be trained gets a failure record of its own later
         return 1, f"a trial failed: {first_line(error)}"
     times = ", ".join(f"{each.seconds_per_lane * 1e3:.3g} ms with {each.lanes}" for each in trials)
-    return choose(trials), f"time per step and lane: {times}"
-
-
-def _release_memory(context: RunContext) -> None:
-    """Release the memory of the trials, which worker processes need."""
-    from gan_bench.devices import memory
-
-    memory.release_memory(context.device)
-
-
-def describe(lanes: int, why: str) -> str:
-    """Return the choice in words."""
-    chosen = f"training {lanes} runs together" if lanes > 1 else "training runs one after another"
-    return f"{chosen} ({why}); --lanes N overrides this"
+    return lane_trials.choose(trials), f"time per step and lane: {times}"
 
 
 def _estimated_seconds(members: Sequence[TrainingSpec], context: RunContext) -> float:
-    from gan_bench.data.base import datasets
-    from gan_bench.training.flops import step_flops
 
     spec = members[0]
     flops = step_flops(spec)

@@ -152,14 +152,7 @@ def _check(specs: Sequence[TrainingSpec], context: RunContext, on_event: OnEvent
         build_model(spec)
         build_loss(spec)
         build_penalty(spec)
-        images = len(context.data(spec.dataset, on_event).train)
-        d_steps = int(spec.settings.get("d_steps", 1))
-        if spec.batch_size * d_steps > images:
-            per_step = f" (a step takes {d_steps} batches)" if d_steps > 1 else ""
-            raise InputError(
-                f"--batch-size {spec.batch_size}: {spec.dataset} has {images} training images{per_step}; "
-                f"choose at most {images // d_steps}"
-            )
+        spec.steps_per_epoch(len(context.data(spec.dataset, on_event).train))
 
 
 def _split(

@@ -63,7 +63,7 @@ class RunState:
     ) -> RunRecord:
         """Return the run's record, as one of `lanes`; `trainer` is None if it could not be built."""
         steps, epochs = (trainer.step, trainer.epoch) if trainer else (0, 0)
-        g_params, d_params = trainer.parameters() if trainer else (0, 0)
+        g_params, d_params = trainer.group.parameters() if trainer else (0, 0)
         images = steps * trainer.images_per_step if trainer else 0
         return RunRecord(
             run_id=self.spec.run_id,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gan_bench.core.files import NO_LINKS, json_bytes, rename, temporary, write_new
+from gan_bench.core.files import NO_LINKS, rename, temporary, write_new
 from gan_bench.store import leases
 from gan_bench.store.run_folder import RunFolder
 
@@ -26,11 +26,6 @@ def write_bytes(folder: RunFolder, path: Path, data: bytes) -> None:
     with temporary(path, leases.check(folder.path)) as new:
         write_new(new, data)
         publish(folder, new, path)
-
-
-def write_json(folder: RunFolder, path: Path, values: object) -> None:
-    """Replace a file of the run by JSON; see `write_bytes`."""
-    write_bytes(folder, path, json_bytes(values))
 
 
 def copy(folder: RunFolder, source: Path, path: Path) -> None:

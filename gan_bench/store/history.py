@@ -19,17 +19,6 @@ from gan_bench.store.run_folder import BEST, EPOCH_COLUMNS, EPOCHS, SCORES, RunF
 RECORDED = "recorded"
 
 
-def add_epoch(folder: RunFolder, epoch: EpochRecord) -> None:
-    """Append a line to epochs.csv; a line of the same epoch is replaced."""
-    kept = [line for line in folder.epochs() if line.epoch != epoch.epoch]
-    _write(folder, EPOCHS, _csv([*kept, epoch]))
-
-
-def add_scores(folder: RunFolder, scores: Sequence[Score]) -> None:
-    """Append to scores.json; see `merged`."""
-    _write(folder, SCORES, scores_json(merged(folder.scores(), scores)))
-
-
 def merged(old: Sequence[Score], new: Sequence[Score]) -> list[Score]:
     """Return both; of scores of the same metric, protocol, draw, step and checkpoint, the new one."""
     replaced = {_identity(score): score for score in new}
@@ -83,30 +72,32 @@ def extract(checkpoint: Checkpoint) -> tuple[Checkpoint, Recorded] | None:
 def restore(folder: RunFolder, recorded: Recorded, on_event: OnEvent) -> None:
     """Restore epochs.csv and scores.json; emit a notice for a file that was changed meanwhile."""
     _report_changes(folder, recorded, on_event)
-    _write(folder, EPOCHS, _csv(recorded.epochs))
+    _write(folder, EPOCHS, epochs_csv(recorded.epochs))
     _write(folder, SCORES, scores_json(recorded.scores))
 
 
 def clear(folder: RunFolder) -> None:
     """Drop every epoch and score by writing empty files, because a removal can't be fenced."""
-    for name, nothing in ((EPOCHS, _csv([])), (SCORES, scores_json([]))):
+    for name, nothing in ((EPOCHS, epochs_csv([])), (SCORES, scores_json([]))):
         if folder.has(name):
             _write(folder, name, nothing)
 
 
 def _report_changes(folder: RunFolder, recorded: Recorded, on_event: OnEvent) -> None:
     """Emit a notice for a file that lacks what it contained at the checkpoint; later entries are expected."""
+
+    def check(name: str, expected: set[bytes], found: set[bytes]) -> None:
+        if not expected <= found:
+            changed = f"{folder.path / name}: was changed after it was written"
+            on_event(Notice(f"{changed}; restored from the checkpoint"))
+
     try:
-        if not {_csv([epoch]) for epoch in recorded.epochs} <= {_csv([epoch]) for epoch in folder.epochs()}:
-            on_event(
-                Notice(f"{folder.path / EPOCHS}: was changed after it was written; restored from the checkpoint")
-            )
-        if not {scores_json([score]) for score in recorded.scores} <= {
-            scores_json([score]) for score in folder.scores()
-        }:
-            on_event(
-                Notice(f"{folder.path / SCORES}: was changed after it was written; restored from the checkpoint")
-            )
+        check(
+            EPOCHS,
+            {epochs_csv([epoch]) for epoch in recorded.epochs},
+            {epochs_csv([epoch]) for epoch in folder.epochs()},
+        )
+        check(SCORES, {scores_json([s]) for s in recorded.scores}, {scores_json([s]) for s in folder.scores()})
     except RunError as fault:
         on_event(Notice(f"{fault}; restored from the checkpoint"))
 
@@ -115,7 +106,8 @@ def _identity(score: Score) -> tuple[object, ...]:
     return score.metric, score.protocol.protocol_id, score.draw, score.epoch, score.step, score.checkpoint
 
 
-def _csv(epochs: Sequence[EpochRecord]) -> bytes:
+def epochs_csv(epochs: Sequence[EpochRecord]) -> bytes:
+    """Return the content of epochs.csv."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(EPOCH_COLUMNS)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_bench.core.errors import InputError, RunError
-from gan_bench.core.files import inside, write_error, write_json
+from gan_bench.core.files import inside, json_bytes, write_bytes, write_error
 from gan_bench.core.records import SCHEMA_VERSION
 from gan_bench.store.run_folder import other_schema
 
@@ -72,7 +72,7 @@ def _make(root: Path) -> None:
     exists = has_results(root)
     try:
         (root / RUNS).mkdir(parents=True, exist_ok=True)
-        write_json(root / MARK, {"schema_version": SCHEMA_VERSION})
+        write_bytes(root / MARK, json_bytes({"schema_version": SCHEMA_VERSION}))
     except (OSError, RunError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         assert isinstance(cause, OSError)

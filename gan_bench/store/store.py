@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_bench.core.errors import RunError, RunTakenError
 from gan_bench.core.events import OnEvent
-from gan_bench.core.files import json_bytes, write_error, write_json
+from gan_bench.core.files import json_bytes, write_bytes, write_error
 from gan_bench.core.images import gif_bytes, png_bytes
 from gan_bench.core.records import Checkpoint, EpochRecord, RunRecord, Score
 from gan_bench.core.training_spec import TrainingSpec
@@ -20,6 +20,7 @@ from gan_bench.store.run_folder import (
     BEST,
     CHECKPOINT,
     ENVIRONMENT,
+    EPOCHS,
     PROGRESS_GIF,
     REAL_PNG,
     RECORD,
@@ -59,7 +60,7 @@ class Store(Reader):
             if not folder.has(SPEC):
                 _make_folder(folder.path)
                 try:
-                    write_json(folder.file(SPEC), spec.model_dump(mode="json"))
+                    write_bytes(folder.file(SPEC), json_bytes(spec.model_dump(mode="json")))
                 except RunError as error:
                     if not isinstance(error.__cause__, FileNotFoundError):
                         raise  # otherwise removed by a process that has just started this run, and writes the same
@@ -168,18 +169,22 @@ class Store(Reader):
             raise RunError(f"{folder.path}: contains another run's spec; remove that folder")
         attempt = attempts.count(folder) + 1
         if found is None:
-            fenced_writes.write_json(folder, folder.file(SPEC), spec.model_dump(mode="json"))
+            fenced_writes.write_bytes(folder, folder.file(SPEC), json_bytes(spec.model_dump(mode="json")))
         about = attempts.with_earlier(attempts.last_environment(folder), environment, attempt)
-        fenced_writes.write_json(folder, folder.file(ENVIRONMENT), about)
+        fenced_writes.write_bytes(folder, folder.file(ENVIRONMENT), json_bytes(about))
         return attempt
 
     def add_epoch(self, spec: TrainingSpec, epoch: EpochRecord) -> None:
         """Append to epochs.csv; a line of the same epoch is replaced."""
-        history.add_epoch(self._own(spec), epoch)
+        folder = self._own(spec)
+        kept = [line for line in folder.epochs() if line.epoch != epoch.epoch]
+        fenced_writes.write_bytes(folder, folder.file(EPOCHS), history.epochs_csv([*kept, epoch]))
 
     def add_scores(self, spec: TrainingSpec, scores: Sequence[Score]) -> None:
         """Append to scores.json while a run is trained; equal scores are replaced, see `history.merged`."""
-        history.add_scores(self._own(spec), scores)
+        folder = self._own(spec)
+        merged = history.merged(folder.scores(), scores)
+        fenced_writes.write_bytes(folder, folder.file(SCORES), history.scores_json(merged))
 
     def add_grid(self, spec: TrainingSpec, epoch: int, grid: Images) -> None:
         """Write samples/epoch_NNNN.png from uint8 [H, W] or [H, W, 3]."""

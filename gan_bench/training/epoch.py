@@ -87,7 +87,7 @@ class Epoch:
         means: list[list[float]] = (self._sums / self.count).tolist()
         return means
 
-    def state(self, lane: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    def lane_state(self, lane: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the arrays and the JSON state of a lane for a checkpoint; both empty if no epoch is open."""
         if not self.is_open:
             return {}, {}
@@ -98,7 +98,7 @@ class Epoch:
         return arrays, {"position": self.position, "epoch_seconds": self.seconds}
 
     def load(self, lane: int, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-        """Restore a lane's epoch from `state`; its streams must be loaded first."""
+        """Restore a lane's epoch from `lane_state`; its streams must be loaded first."""
         self.is_open = "position" in state
         if not self.is_open:
             return

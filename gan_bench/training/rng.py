@@ -41,7 +41,7 @@ class LaneRng:
         """Return each generator's state, uint8 [n] on the CPU."""
         return {name: rng.get_state() for name, rng in self._generators.items()}
 
-    def load(self, state: dict[str, Tensor]) -> None:
+    def restore(self, state: dict[str, Tensor]) -> None:
         """Restore each generator's state; a state from another kind of device becomes a seed."""
         for name, rng in self._generators.items():
             if state[name].numel() == rng.get_state().numel():

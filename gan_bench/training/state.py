@@ -35,9 +35,9 @@ class NetState:
             for name, value in self.params.items():
                 moments.setdefault(name, torch.zeros_like(value))
 
-    def lane(self, index: int) -> Tensors:
+    def lane(self, index: int, parts: Sequence[str] = PARTS) -> Tensors:
         """Return one lane's tensors under flat names such as `params.0.weight`; views, not copies."""
-        return {f"{part}.{name}": value[index] for part in PARTS for name, value in getattr(self, part).items()}
+        return {f"{part}.{name}": value[index] for part in parts for name, value in getattr(self, part).items()}
 
     def load_lane(self, index: int, tensors: Mapping[str, Tensor]) -> None:
         """Copy the result of `lane` into one lane."""

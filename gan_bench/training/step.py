@@ -58,12 +58,7 @@ class Step:
         self.dtype = dtype
         self._keep_g, self._keep_d = self.g.full_precision_names, self.d.full_precision_names
 
-    def compile(self, on: bool) -> None:
-        """Switch torch.compile of both networks on or off, from the next step on."""
-        self.g.compile(on)
-        self.d.compile(on)
-
-    def choose_lifting(
+    def prepare_lanes(
         self, g: NetState, d: NetState, noise_shape: tuple[int, ...], image_shape: tuple[int, ...]
     ) -> None:
         """Choose how networks without batched layers are called on several lanes (see BatchedNet).

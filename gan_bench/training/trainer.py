@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from gan_bench.core.errors import InputError, unknown
+from gan_bench.core.errors import unknown
 from gan_bench.core.evaluation_spec import BatchNormStatistics
 from gan_bench.core.frozen import Frozen
 from gan_bench.core.records import Checkpoint, EpochRecord
@@ -60,13 +60,7 @@ class Trainer:
         self.recipe, self.batch_size = model.recipe, first.batch_size
         self.images_per_step = first.batch_size * self.recipe.d_steps
         """Real images that a step takes for each lane."""
-        self.steps_per_epoch = len(data) // self.images_per_step
-        if not self.steps_per_epoch:
-            times = f" x {self.recipe.d_steps} updates of D" if self.recipe.d_steps > 1 else ""
-            raise InputError(
-                f"--batch-size {first.batch_size}{times} exceeds the {len(data)} training images of "
-                f"{first.dataset}: choose at most {len(data) // self.recipe.d_steps}"
-            )
+        self.steps_per_epoch = first.steps_per_epoch(len(data))
         self.total_steps = first.total_steps(len(data))
         self.epochs = math.ceil(self.total_steps / self.steps_per_epoch)
         self.step = 0
@@ -87,16 +81,15 @@ class Trainer:
 
     def _set_up_networks(self, model: Model, first: TrainingSpec, cpu_kernels: CPUKernels) -> None:
         device, dtype, recipe = self.device, self.dtype, self.recipe
-        g_net, d_net = state.structure(model.generator), state.structure(model.discriminator)
-        self._group = group = GroupState(model, g_net, d_net, self.specs, device, dtype)
+        self.group = group = GroupState(model, self.specs, device, dtype)
         self.g, self.d = group.g, group.d
         self.compute_dtype = compute = precision.compute_dtype(first.precision, dtype)
         loss, penalty = build_loss(first), build_penalty(first)
         penalty_recipes = [part.recipe_type for part in penalty_parts(first.penalty)]
         _check_settings(first, [type(model.recipe), type(loss.recipe), *penalty_recipes])
         self.penalties = PenaltySchedule(penalty.interval if penalty else None, recipe.d_steps)
-        self._step = Step(g_net, d_net, loss, penalty, compute, device, cpu_kernels)
-        dropouts = state.dropouts(d_net)
+        self._step = Step(group.g_net, group.d_net, loss, penalty, compute, device, cpu_kernels)
+        dropouts = state.dropouts(group.d_net)
         shape = (self.batch_size, recipe.z_dim)
         self._draw_noise = StepNoiseSampler(
             recipe.noise, shape, dropouts, dtype, compute, loss.uses_real_in_generator
@@ -106,7 +99,7 @@ class Trainer:
             group.streams, len(self.data), self.batch_size, recipe.d_steps, self.total_steps, device, dtype
         )
         if self.lanes > 1:
-            self._step.choose_lifting(
+            self._step.prepare_lanes(
                 self.g, self.d, (self.batch_size, recipe.z_dim), (self.batch_size, *self.data.images.shape[1:])
             )
 
@@ -134,10 +127,6 @@ class Trainer:
     def d_net(self) -> nn.Module:
         """The discriminator's structure, as it is called on several lanes."""
         return self._step.d.module
-
-    def parameters(self) -> tuple[int, int]:
-        """Return the numbers of parameters of one generator and one discriminator."""
-        return self._group.parameters()
 
     def run_trial(self, advance: Advance, steps: int) -> tuple[Tensor, float]:
         """Make steps of a new epoch, then restore the state; return the sums of MEASURES [4, lanes], and seconds.
@@ -211,11 +200,12 @@ class Trainer:
     def generators(self) -> list[torch.Generator]:
         """Return the random number generators that a step draws from."""
         names = ("noise", "dropout") if self.penalties.interval is None else ("noise", "dropout", "penalty")
-        return [lane[name] for lane in self._group.streams for name in names]
+        return [lane[name] for lane in self.group.streams for name in names]
 
-    def compile(self, on: bool) -> None:
+    def compile_networks(self, on: bool) -> None:
         """Switch torch.compile on or off; the first compiled step is slow. Captured steps are dropped."""
-        self._step.compile(on)
+        for net in (self._step.g, self._step.d):
+            net.compile(on)
         self.graphs = {}
 
     def one_step(self) -> None:
@@ -231,7 +221,7 @@ class Trainer:
         `penalized` is that of the next step by default.
         """
         penalties = [self._penalty_noise if each else None for each in penalized or self.penalties.at(self.step)]
-        group = self._group
+        group = self.group
         self._epoch.add(self._step(self.g, self.d, group.g_adam, group.d_adam, self._inputs(), penalties))
 
     def _inputs(self) -> Iterator[tuple[Batch, StepNoise]]:
@@ -239,30 +229,26 @@ class Trainer:
         for d_step in range(self.recipe.d_steps):
             is_last = d_step == self.recipe.d_steps - 1
             batch = self.data.select(self._epoch.batch_index(d_step))
-            yield batch, self._draw_noise(self._group.streams, updates_g=is_last)
+            yield batch, self._draw_noise(self.group.streams, updates_g=is_last)
 
     def sampler(self, lane: int, batch_norm: BatchNormStatistics = "running") -> Sampler:
         """Return a sampler of the lane's generator, with its current weights until they are trained further."""
         tensors = {name: value[lane : lane + 1] for name, value in {**self.g.params, **self.g.buffers}.items()}
         return Sampler(self._step.g, tensors, self.recipe, self.specs[lane].seed, batch_norm)
 
-    def is_finite(self, lane: int) -> bool:
-        """Return whether every parameter of the lane is finite."""
-        return self._group.is_finite(lane)
-
     def generator_state(self, lane: int) -> Checkpoint:
         """Return a copy of the generator's parameters and buffers: enough to sample from."""
-        return Checkpoint(self._group.generator_arrays(lane), {"step": self.step, "epoch": self.epoch})
+        return Checkpoint(self.group.generator_arrays(lane), {"step": self.step, "epoch": self.epoch})
 
     def state(self, lane: int) -> Checkpoint:
         """Return a copy of the lane's complete training state, from which it continues as if uninterrupted."""
-        counts = {"step": self.step, "epoch": self.epoch, "updates": self._group.updates}
-        epoch_arrays, epoch_state = self._epoch.state(lane)
-        return Checkpoint({**self._group.arrays(lane), **epoch_arrays}, {**counts, **epoch_state})
+        counts = {"step": self.step, "epoch": self.epoch, "updates": self.group.g_adam.steps}
+        epoch_arrays, epoch_state = self._epoch.lane_state(lane)
+        return Checkpoint({**self.group.arrays(lane), **epoch_arrays}, {**counts, **epoch_state})
 
     def load_state(self, lane: int, checkpoint: Checkpoint) -> None:
         """Restore a lane from the result of `state`; all lanes must be at the same step."""
-        self._group.load(lane, checkpoint)
+        self.group.load(lane, checkpoint)
         self.step, self.epoch = int(checkpoint.state["step"]), int(checkpoint.state["epoch"])
         self._epoch.load(lane, checkpoint.arrays, checkpoint.state)
 

@@ -57,15 +57,18 @@ def time_conv_algorithms(trainer: Trainer) -> Mapping[str, list[conv_autotune.Ti
         with conv_autotune.record_shapes(net) as shapes:
             trainer.run_trial(trainer.advance, 1)
         batched = {layer: Size([trainer.lanes, *shape[1:]]) for layer, shape in shapes.items()}
-        timings[name] = conv_autotune.time_conv_algorithms(net, batched, trainer.compute_dtype, trainer.device)
+        timings[name] = [
+            conv_autotune.time_layer(layer, net, shape, trainer.compute_dtype, trainer.device)
+            for layer, shape in batched.items()
+        ]
     return timings
 
 
 def autotune_convolutions(trainer: Trainer) -> None:
     """Set every convolution of several lanes to the fastest algorithm on this device."""
     timings = time_conv_algorithms(trainer)
-    conv_autotune.set_algorithms(trainer.g_net, timings["g"])
-    conv_autotune.set_algorithms(trainer.d_net, timings["d"])
+    for name, net in (("g", trainer.g_net), ("d", trainer.d_net)):
+        conv_autotune.set_algorithms(net, timings[name])
 
 
 def capture(trainer: Trainer, on_event: OnEvent = ignore_events) -> None:
@@ -96,7 +99,7 @@ def compile_if_faster(trainer: Trainer, on_event: OnEvent = ignore_events) -> No
     captured, seconds = bool(trainer.graphs), seconds_per_step(trainer, TRIAL_STEPS)
     expected = trainer.run_trial(trainer.advance, WARM_UP_STEPS)[0]
     try:
-        trainer.compile(True)
+        trainer.compile_networks(True)
         fused = trainer.run_trial(trainer.advance, WARM_UP_STEPS)[0]
         if not agree(expected, fused, trainer.compute_dtype):
             on_event(Notice("torch.compile gave other losses; running without it."))
@@ -107,6 +110,6 @@ def compile_if_faster(trainer: Trainer, on_event: OnEvent = ignore_events) -> No
                 return
     except Exception as error:  # there may be no compiler, and its failures are of many types
         on_event(Notice(f"torch.compile failed ({first_line(error)}); running without it."))
-    trainer.compile(False)
+    trainer.compile_networks(False)
     if captured:
         capture(trainer, on_event)

@@ -10,7 +10,7 @@ from click.testing import Result
 from helpers.cli_words import Invoke, json_lines
 from helpers.toy_run import toy_spec, train
 
-from gan_bench.cli.eval import choose_runs
+from gan_bench.cli.eval import typed_runs
 from gan_bench.core.errors import InputError
 from gan_bench.store.store import Store
 
@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def seeds(store: Store, *texts: str) -> list[int]:
-    return [run.spec.seed for run in choose_runs(store, texts)]
+    return [run.spec.seed for run in typed_runs(store, texts)]
 
 
 def test_a_run_id_its_folder_and_its_hash_choose_one_run(store: Store) -> None:
@@ -42,16 +42,16 @@ def test_a_beginning_chooses_every_run_that_is_done_and_starts_with_it(store: St
 
 def test_runs_that_are_not_done_are_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is failed: only runs that are done"):
-        choose_runs(store, [toy_spec(2).run_id])
+        typed_runs(store, [toy_spec(2).run_id])
     with pytest.raises(InputError, match="no run is done yet"):
-        choose_runs(Store.open(tmp_path / "empty", create=True), ["all"])
+        typed_runs(Store.open(tmp_path / "empty", create=True), ["all"])
 
 
 def test_a_run_of_another_results_folder_is_refused(store: Store, tmp_path: Path) -> None:
     other = Store.open(tmp_path / "other", create=True)
     train(other, toy_spec(0))
     with pytest.raises(InputError, match=f"type --out {other.root}"):
-        choose_runs(store, [str(other.root / "runs" / toy_spec(0).run_id)])
+        typed_runs(store, [str(other.root / "runs" / toy_spec(0).run_id)])
 
 
 @pytest.mark.xdist_group("cli")

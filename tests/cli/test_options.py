@@ -15,6 +15,7 @@ from gan_bench.cli.main import COMMANDS, main
 from gan_bench.core.errors import InputError
 from gan_bench.core.evaluation_spec import EvaluationSpec
 from gan_bench.core.frozen import UserInput
+from gan_bench.core.matrix import Matrix
 from gan_bench.core.options import Flag, Options
 
 FLAGS = {
@@ -101,10 +102,10 @@ def test_limits_come_from_the_model() -> None:
 def test_evaluation_options_make_an_evaluation_spec() -> None:
     empty: dict[str, Any] = {"metrics": (), "extractors": (), "eval_samples": None, "eval_draws": None}
     empty |= {"reference_split": None, "batch_norm": None}
-    assert shared.make_evaluation(empty) == EvaluationSpec()
+    assert EvaluationSpec.from_options(shared.field_values(Matrix, empty)) == EvaluationSpec()
     given = {**empty, "metrics": ("fid,kid", "is"), "eval_draws": 5, "reference_split": "train"}
     spec = EvaluationSpec(metrics=("fid", "kid", "is"), draws=5, reference_split="train")
-    assert shared.make_evaluation(given) == spec
+    assert EvaluationSpec.from_options(shared.field_values(Matrix, given)) == spec
 
 
 def test_every_command_has_a_short_help_and_a_help_that_fits_90_columns(invoke: Invoke) -> None:

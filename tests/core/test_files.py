@@ -62,8 +62,8 @@ def test_write_flushes_the_file_then_renames_then_flushes_the_folder(
     assert calls == ["fsync", "replace", "fsync"]
 
 
-def test_write_json_replaces_nan_and_infinity_by_null(tmp_path: Path) -> None:
-    files.write_json(tmp_path / "a", {"a": [float("nan"), 1.0], "b": (float("inf"), "text")})
+def test_json_bytes_replaces_nan_and_infinity_by_null(tmp_path: Path) -> None:
+    files.write_bytes(tmp_path / "a", files.json_bytes({"a": [float("nan"), 1.0], "b": (float("inf"), "text")}))
 
     def forbidden(constant: str) -> float:
         raise AssertionError(constant)

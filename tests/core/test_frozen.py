@@ -21,7 +21,6 @@ from gan_bench.core.frozen import (
     canonical_json,
     finite_or_null,
     sha256_hex,
-    validated,
     validated_fields,
 )
 
@@ -91,10 +90,10 @@ def test_a_frozen_value_is_immutable_and_has_no_other_fields() -> None:
         Box(height=2)  # type: ignore[call-arg]
 
 
-def test_validated_returns_the_value_or_one_line_with_every_fault() -> None:
-    assert validated(Box, {"width": 3}, "--set") == Box(width=3)
+def test_validated_fields_returns_the_value_or_one_line_with_every_fault() -> None:
+    assert validated_fields(Box, {"width": 3}, "--set") == Box(width=3)
     with pytest.raises(InputError) as caught:
-        validated(Box, {"width": 0, "name": "A B"}, "--set for box")
+        validated_fields(Box, {"width": 0, "name": "A B"}, "--set for box")
     message = str(caught.value)
     assert message.startswith("--set for box: width=0: input should be greater than or equal to 1; name='A B': ")
     assert len(message.splitlines()) == 1

@@ -53,14 +53,14 @@ PENALTIES: Mapping[str, tuple[type[Frozen], ...]] = {
 class ToyCatalogue:
     """Two models, `plain` and `wide` (with `dropout`), four losses and two penalties."""
 
-    def resolve_model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
+    def model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
         """Return a model's name, its recipe class and its image size."""
         recipes: dict[str, type[Recipe]] = {"plain": Recipe, "wide": WideRecipe}
         if name not in recipes:
             raise InputError(f"unknown model {name!r}")
         return name, recipes[name], image_size or 28
 
-    def resolve_loss(self, loss: str, penalty: str | None) -> RegularizedLoss:
+    def loss(self, loss: str, penalty: str | None) -> RegularizedLoss:
         """Return a loss with a penalty, or with its default penalty."""
         overrides, recipes, default, fitting = LOSSES[loss]
         chosen = penalty or default

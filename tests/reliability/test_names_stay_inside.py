@@ -231,7 +231,7 @@ class Copy:
             lambda: messages.append(
                 str(len(Store.open(self.out, create=False, on_event=notices_into(messages)).runs()))
             ),
-            lambda: write_report.write_report(
+            lambda: write_report.write_files(
                 Store.open(self.out, create=False, on_event=notices_into(messages)).runs(), self.out / "report"
             ),
             lambda: verify.repair(self.out, verify.inspect(self.out)),

@@ -124,7 +124,7 @@ def read_everything(out: Path, cache: Path, tmp_path: Path) -> None:
 
     for read in (
         weights,
-        lambda: write_report.write_report(stored(), out / "report"),
+        lambda: write_report.write_files(stored(), out / "report"),
         lambda: gb.load_results(out),
         lambda: verify.repair(out, verify.inspect(out)),
         lambda: kept_results.same_command(out, cache).run(),

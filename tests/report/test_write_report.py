@@ -23,7 +23,7 @@ from gan_bench.report.csv_text import csv_bytes
 from gan_bench.report.findings import conclusions, limitations, warning
 from gan_bench.report.page.render import render_html, render_markdown
 from gan_bench.report.report_data import report_data
-from gan_bench.report.write_report import ReportPaths, write_report
+from gan_bench.report.write_report import ReportPaths, write_files
 
 PAYLOAD = "<script src=http://evil.example/x.js></script>|`![x](http://evil.example/y.png)\n# no heading"
 
@@ -37,7 +37,7 @@ def stub_plots(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> ReportPaths:
     folder = tmp_path_factory.mktemp("report")
-    return write_report(realistic(folder), folder / "report")
+    return write_files(realistic(folder), folder / "report")
 
 
 def test_every_file_is_written_and_no_temporary_file_remains(written: ReportPaths) -> None:
@@ -74,7 +74,7 @@ def test_a_setting_of_two_types_is_written_as_text(
     settings = [{"mode": one}, {} if other is None else {"mode": other}]
     pairs = zip(("vanilla", "dcgan28"), settings, strict=True)
     runs = [build(tmp_path, make_spec(model, settings=own), pictures=False) for model, own in pairs]
-    paths = write_report(runs, tmp_path / "report")
+    paths = write_files(runs, tmp_path / "report")
     found = pd.read_parquet(paths.runs_parquet).sort_values("model", ascending=False)["setting_mode"]
     assert [None if pd.isna(value) else value for value in found] == read
     assert pd.read_csv(paths.runs_csv)["setting_mode"].notna().sum() == sum(value is not None for value in read)
@@ -120,7 +120,7 @@ def test_html_and_markdown_name_both_spreads(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_equal_runs_give_equal_bytes(tmp_path: Path) -> None:
     runs = [build(tmp_path, make_spec(model)) for model in ("vanilla", "dcgan28")]
-    first, second = write_report(runs, tmp_path / "a"), write_report(runs[::-1], tmp_path / "b")
+    first, second = write_files(runs, tmp_path / "a"), write_files(runs[::-1], tmp_path / "b")
     for one in sorted(path for path in first.folder.rglob("*") if path.is_file()):
         other = second.folder / one.relative_to(first.folder)
         assert one.read_bytes() == other.read_bytes(), one.name
@@ -164,7 +164,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(RunError, match="no space left on device; free some space"):
-        write_report([run], out)
+        write_files([run], out)
     assert (out / "runs.csv").read_bytes() == b"old"
     assert sorted(path.name for path in out.iterdir()) == ["plots", "runs.csv"]
 
@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_created_is_a_run_error(tmp_path: Path) -> None:
     run = build(tmp_path, make_spec(), pictures=False)
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(RunError, match="could not write"):
-        write_report([run], tmp_path / "file" / "report")
+        write_files([run], tmp_path / "file" / "report")
 
 
 def test_a_link_out_of_the_results_is_refused(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_link_out_of_the_results_is_refused(tmp_path: Path) -> None:
         folder.mkdir()
     out.symlink_to(tmp_path / "outside")
     with pytest.raises(InputError, match="link that leads out of the results folder"):
-        write_report([run], out)
+        write_files([run], out)
     assert list((tmp_path / "outside").iterdir()) == []
 
 
@@ -192,14 +192,14 @@ def test_stale_plots_are_deleted(tmp_path: Path) -> None:
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "score_by_rate.png").write_bytes(b"old")
     (tmp_path / "plots" / "mine.png").write_bytes(b"mine")
-    write_report([build(tmp_path, make_spec(), pictures=False)], tmp_path)
+    write_files([build(tmp_path, make_spec(), pictures=False)], tmp_path)
     assert not (tmp_path / "plots" / "score_by_rate.png").exists()
     assert (tmp_path / "plots" / "mine.png").exists()
 
 
 def test_report_without_runs_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        write_report([], tmp_path / "report")
+        write_files([], tmp_path / "report")
     assert not (tmp_path / "report").exists()
 
 
@@ -228,7 +228,7 @@ def test_unequal_training_length_is_a_limitation(tmp_path: Path) -> None:
 def test_a_report_of_a_thousand_runs_takes_less_than_20_seconds(tmp_path: Path) -> None:
     runs = build_many(tmp_path, seeds=range(100), lrs=[1e-4 * k for k in range(1, 6)], pictures=False)
     started = time.process_time()
-    write_report(runs, tmp_path / "report")
+    write_files(runs, tmp_path / "report")
     assert len(runs) == 1000
     assert time.process_time() - started < 20
 

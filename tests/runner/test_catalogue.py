@@ -17,14 +17,14 @@ REGISTRIES = Registries()
 @pytest.mark.parametrize("name", losses.names())
 def test_each_loss_fits_its_own_default_penalty(name: str) -> None:
     kind = losses.get(name)
-    found = REGISTRIES.resolve_loss(name, None)
+    found = REGISTRIES.loss(name, None)
     assert (found.loss, found.penalty, found.overrides) == (name, kind.default_penalty, kind.overrides)
     assert kind.recipe_type in found.recipe_types
 
 
 @pytest.mark.parametrize("penalty", ["none", *penalties.names()])
 def test_bce_takes_any_penalty(penalty: str) -> None:
-    found = REGISTRIES.resolve_loss("bce", penalty)
+    found = REGISTRIES.loss("bce", penalty)
     assert found.penalty == penalty
     assert len(found.recipe_types) == (1 if penalty == "none" else 2)
 
@@ -38,25 +38,25 @@ def test_wgan_gp_brings_its_penalty_and_five_updates_of_d() -> None:
 @pytest.mark.parametrize("penalty", ["none", "r1"])
 def test_a_penalty_that_does_not_fit_is_refused_with_what_to_type(penalty: str) -> None:
     with pytest.raises(InputError, match=f"--penalties {penalty} with loss wgan-gp: .*leave --penalties out"):
-        REGISTRIES.resolve_loss("wgan-gp", penalty)
+        REGISTRIES.loss("wgan-gp", penalty)
 
 
 @pytest.mark.parametrize(("loss", "penalty"), [("bce", "r2d2"), ("wgan-gp", "r2d2")])
 def test_an_unknown_penalty_is_refused_with_the_known_ones(loss: str, penalty: str) -> None:
     with pytest.raises(InputError, match=r"unknown penalty 'r2d2': known: .*none"):
-        REGISTRIES.resolve_loss(loss, penalty)
+        REGISTRIES.loss(loss, penalty)
 
 
 @pytest.mark.parametrize("name", models.names())
 def test_each_model_resolves_to_itself(name: str) -> None:
-    registered, recipe, size = REGISTRIES.resolve_model(name, None)
+    registered, recipe, size = REGISTRIES.model(name, None)
     assert (registered, recipe) == (name, models.get(name).recipe_type)
     assert size in (28, 32, 64)
 
 
 def test_an_alias_and_an_image_size_name_a_model() -> None:
-    assert REGISTRIES.resolve_model("dcgan", None)[0] == "dcgan28"
-    assert REGISTRIES.resolve_model("dcgan", 64)[0] == "dcgan64"
+    assert REGISTRIES.model("dcgan", None)[0] == "dcgan28"
+    assert REGISTRIES.model("dcgan", 64)[0] == "dcgan64"
 
 
 @pytest.mark.parametrize(("dataset", "channels"), [("mnist", 1), ("synthetic", 1), ("synthetic-rgb", 3)])

@@ -250,7 +250,7 @@ def test_a_diverged_run_needs_no_evaluation(trial: Make, borrowed_registries: No
     assert counts(trial(losses=("not-finite",), epochs=1, metrics=("kid",), eval_draws=4)) == (1, 0, 0)
     with pytest.raises(gb.InputError, match="diverged"):
         gb.evaluate([record.run_id], EvaluationSpec(samples=160), diverged.options)
-    with pytest.raises(gb.InputError, match="no run is trained yet"):
+    with pytest.raises(gb.InputError, match="no run is done yet"):
         gb.evaluate(["all"], EvaluationSpec(samples=160), diverged.options)
 
 

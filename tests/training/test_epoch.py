@@ -100,8 +100,8 @@ def test_resumed_epoch_equals_an_uninterrupted_one(made):
         read(epoch, made)
     resumed, streams = epoch_of((5, 6))
     for lane, own in enumerate(streams):
-        arrays, state = paused.state(lane)
-        own.load({**own.state(), "data": torch.from_numpy(arrays["stream.data"])})
+        arrays, state = paused.lane_state(lane)
+        own.restore({**own.state(), "data": torch.from_numpy(arrays["stream.data"])})
         resumed.load(lane, arrays, {**state, "step": 8 + made})
     assert (resumed.position, resumed.count) == (made, straight.count)
     for _ in range(2):
@@ -114,7 +114,7 @@ def test_resumed_epoch_equals_an_uninterrupted_one(made):
 
 def test_state_between_epochs_is_empty():
     epoch, _ = epoch_of()
-    assert epoch.state(0) == ({}, {})
+    assert epoch.lane_state(0) == ({}, {})
     epoch.open(0)
     epoch.load(0, {}, {"step": 4})
     assert not epoch.is_open

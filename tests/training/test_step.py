@@ -135,7 +135,7 @@ def test_an_epoch_is_one_pass_with_several_updates_of_d():
     assert trainer.total_steps == spec.total_steps(64) == trainer.step == 6
     assert [epoch.step for epoch in epochs] == [3, 6]
     assert trainer.state(0).state["updates"] == 6
-    assert trainer._group.d_adam.steps == 30
+    assert trainer.group.d_adam.steps == 30
 
 
 def test_reported_d_loss_includes_the_penalty():
@@ -163,8 +163,8 @@ def test_precision_bf16_trains_with_a_penalty(model):
     spec = case(model, "wgan-gp", precision="bf16")
     trainer = Trainer([spec, case(model, "wgan-gp", precision="bf16", seed=1)], random_batch(28), CPU)
     trainer.train_epoch()
-    assert trainer.is_finite(0)
-    assert trainer.is_finite(1)
+    assert trainer.group.is_finite(0)
+    assert trainer.group.is_finite(1)
 
 
 def test_flops_count_updates_of_d_and_the_share_of_a_lazy_penalty():

@@ -76,7 +76,7 @@ def test_state_of_another_kind_of_device_becomes_a_seed():
 
     def drawn(byte: int) -> torch.Tensor:
         streams = LaneRng(0, CPU)
-        streams.load({name: torch.full((16,), byte, dtype=torch.uint8) for name in streams.state()})
+        streams.restore({name: torch.full((16,), byte, dtype=torch.uint8) for name in streams.state()})
         return torch.rand(8, generator=streams["noise"])
 
     assert torch.equal(drawn(1), drawn(1))

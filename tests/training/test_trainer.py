@@ -119,7 +119,7 @@ def test_length_in_epochs_and_in_steps():
 
 
 def test_batch_larger_than_the_data_is_an_error():
-    with pytest.raises(InputError, match=r"--batch-size 65 .* choose at most 64"):
+    with pytest.raises(InputError, match=r"--batch-size 65: .* choose at most 64"):
         Trainer([small_spec("vanilla", batch_size=65)], random_batch(28), CPU)
 
 
@@ -139,7 +139,7 @@ def test_losses_of_other_precisions_are_near_fp32(precision):
 
 def test_batch_of_several_updates_of_d_larger_than_the_data_is_an_error():
     spec = small_spec("vanilla", loss="wgan-gp", penalty="gp", batch_size=13)
-    with pytest.raises(InputError, match=r"--batch-size 13 x 5 updates of D exceeds the 64 .* choose at most 12"):
+    with pytest.raises(InputError, match=r"--batch-size 13: .* \(a step takes 5 batches\); choose at most 12"):
         Trainer([spec], random_batch(28), CPU)
 
 

@@ -119,7 +119,7 @@ def test_lazy_penalty_has_one_graph_per_pattern(monkeypatch, settings, patterns)
 def test_losses_of_compiled_steps_equal_those_of_eager_ones():
     spec, data = small_spec("dcgan28"), random_batch(28)
     eager, compiled = Trainer([spec], data, CPU), Trainer([spec], data, CPU)
-    compiled.compile(True)
+    compiled.compile_networks(True)
     one, other = eager.train_epoch()[0], compiled.train_epoch()[0]
     assert (one.d_loss, one.g_loss) == pytest.approx((other.d_loss, other.g_loss), rel=1e-3)
 
@@ -181,7 +181,7 @@ def test_samples_of_compiled_networks_do_not_use_the_compiler(monkeypatch):
     trainer = Trainer([small_spec("dcgan28")], random_batch(28), CPU)
     before = trainer.sampler(0).sample(5, "eval")
     monkeypatch.setattr(torch, "compile", lambda function, dynamic: broken)
-    trainer.compile(True)
+    trainer.compile_networks(True)
     with pytest.raises(OSError, match="no compiler here"):
         trainer.one_step()
     assert torch.equal(trainer.sampler(0).sample(5, "eval"), before)

@@ -17,18 +17,8 @@ from rich.text import Text
 from gan_bench.cli.ui.profile_table import print_profile
 from gan_bench.cli.ui.progress_bars import progress_bars, remaining_seconds
 from gan_bench.cli.ui.tables import one_line, print_json
-from gan_bench.core import signals
+from gan_bench.core import events, signals
 from gan_bench.core.errors import printable
-from gan_bench.core.events import (
-    EpochFinished,
-    EvaluationProgress,
-    Event,
-    GroupStarted,
-    Notice,
-    RunFinished,
-    StepProfiled,
-    StepProgress,
-)
 from gan_bench.core.records import EpochRecord, RunRecord, Score, StepProfile
 from gan_bench.core.training_spec import TrainingSpec
 
@@ -86,7 +76,7 @@ class ProgressDisplay:
         if self.as_json:
             self._print_finished(record, {name: score.value for name, score in scores.items()}, earlier=True)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         """Show an event; a closed output is an error only until a stop is requested."""
         try:
             self._show(event)
@@ -94,22 +84,22 @@ class ProgressDisplay:
             if not signals.stop_requested():  # Ctrl-C ends `| tee` too: training still reaches its checkpoint
                 raise
 
-    def _show(self, event: Event) -> None:
+    def _show(self, event: events.Event) -> None:
         match event:
-            case Notice(text):
+            case events.Notice(text):
                 self._notice(text)
-            case GroupStarted(run_ids, step, total_steps):
+            case events.GroupStarted(run_ids, step, total_steps):
                 self._ended.difference_update(run_ids)
                 self._training(run_ids, step, total_steps)
-            case StepProgress(run_ids, step, total_steps):
+            case events.StepProgress(run_ids, step, total_steps):
                 self._training(run_ids, step, total_steps)
-            case StepProfiled(run_ids, profile, trace):
+            case events.StepProfiled(run_ids, profile, trace):
                 self._profile(run_ids, profile, trace)
-            case EpochFinished(run_id, epoch):
+            case events.EpochFinished(run_id, epoch):
                 self._epoch(run_id, epoch)
-            case EvaluationProgress(images, total_images, run_id):
+            case events.EvaluationProgress(images, total_images, run_id):
                 self._evaluation(run_id, images, total_images)
-            case RunFinished(record, scores):
+            case events.RunFinished(record, scores):
                 self._finished(record, scores)
 
     def _notice(self, text: str) -> None:

@@ -47,15 +47,12 @@ class Extractor(ABC):
     sha256: str
     """Hash of the weights."""
     batch_size: int
+    device: torch.device
+    """Device of the weights."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return (features [B, D], logits [B, K]) of uint8 [B, C, H, W] on the extractor's device."""
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Device of the weights."""
 
     @property
     def scoring_device(self) -> torch.device:

@@ -25,7 +25,7 @@ class ClassifierExtractor(Extractor):
     feature_dim = FEATURES
 
     def __init__(self, name: str, net: Classifier, device: torch.device, *, own_classes: bool) -> None:
-        self.name = name
+        self.name, self.device = name, device
         self.sha256 = weights_sha256(net.state_dict())
         self.n_classes = net.head.out_features if own_classes else None
         on_cpu = device.type == "cpu"
@@ -33,11 +33,6 @@ class ClassifierExtractor(Extractor):
         self.batch_size = 64 if on_cpu else 2000
         self._layout = torch.channels_last if on_cpu else torch.contiguous_format
         self.net = fold_batch_norm(net).requires_grad_(False).to(device).to(memory_format=self._layout)
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the weights."""
-        return self.net.head.weight.device
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return (features [B, 128], logits [B, K]) of uint8 [B, C, H, W]."""

@@ -47,12 +47,7 @@ class InceptionExtractor(Extractor):
         self.sha256 = weights_sha256(net.state_dict())
         self.net = net.to(device)
         self.batch_size = 50 if device.type == "cpu" else 250
-        self._device = device
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the weights."""
-        return self._device
+        self.device = device
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return (features [B, 2048], logits [B, 1008]) of uint8 [B, 1 or 3, H, W]."""

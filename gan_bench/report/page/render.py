@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,9 @@ from gan_bench.report.page.markdown import Verbatim, escape_markdown
 from gan_bench.report.plotting import RenderedPlot
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.reproduce import commands
-from gan_bench.report.tables.display_tables import (
-    DisplayTable,
-    display_costs,
-    display_environments,
-    display_failures,
-    display_leaderboard,
-    display_protocol,
-    display_rates,
-    display_verdicts,
-)
+from gan_bench.report.tables import display_tables as tables
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class ProtocolSection:
-    """Conclusions and tables of one protocol."""
-
-    title: str
-    conclusions: Sequence[str]
-    leaderboard: DisplayTable
-    rates: DisplayTable
-    protocol: DisplayTable
 
 
 def render_html(data: ReportData, plots: Sequence[RenderedPlot]) -> str:
@@ -67,13 +46,13 @@ def _environment(autoescape: bool, finalize: Any = None) -> jinja2.Environment:
 
 def _context(data: ReportData, plots: Sequence[RenderedPlot]) -> dict[str, Any]:
     sections = [
-        ProtocolSection(
-            data.protocol_title(key),
-            conclusions(data, key),
-            display_leaderboard(data, key),
-            display_rates(data, key),
-            display_protocol(data, key),
-        )
+        {
+            "title": data.protocol_title(key),
+            "conclusions": conclusions(data, key),
+            "leaderboard": tables.display_leaderboard(data, key),
+            "rates": tables.display_rates(data, key),
+            "protocol": tables.display_protocol(data, key),
+        }
         for key in data.protocols
     ]
     return {
@@ -82,10 +61,10 @@ def _context(data: ReportData, plots: Sequence[RenderedPlot]) -> dict[str, Any]:
         "sections": sections,
         "cost": cost(data, data.protocols[0]),
         "limitations": limitations(data),
-        "costs": display_costs(data),
-        "failures": display_failures(data),
-        "verdicts": display_verdicts(data),
-        "environments": display_environments(data),
+        "costs": tables.display_costs(data),
+        "failures": tables.display_failures(data),
+        "verdicts": tables.display_verdicts(data),
+        "environments": tables.display_environments(data),
         "commands": [Verbatim(command) for command in commands(data.stored)],
         "plots": plots,
         "colors": data.colors,

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gan_bench.report.formatting import number
 from gan_bench.report.plots.base import plot
-from gan_bench.report.plotting import MAX_PANELS, panels, scale_axis, spread
+from gan_bench.report.plotting import MAX_PANELS, panels, scale_axis, show_models, spread
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.tables.summary import COST_CONDITIONS
 
@@ -59,7 +59,5 @@ def _panel(ax: Axes, data: ReportData, timed: pd.DataFrame) -> None:
         scale_axis(ax.xaxis, timed[column])
     else:
         ax.set_xlim(0, float(timed[column].max()) * 1.18)
-    ax.set_yticks(range(len(medians)), [str(label) for label in medians.index])
-    ax.set_ylim(len(medians) - 0.4, -0.6)
-    ax.grid(visible=False, axis="y")
+    show_models(ax, [str(label) for label in medians.index])
     ax.set_xlabel("epoch time [s]")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gan_bench.report.dataframes import average_draws
 from gan_bench.report.plots.base import plot
-from gan_bench.report.plotting import GREY, direction, panels, scale_axis, scored_protocols, spread
+from gan_bench.report.plotting import direction, panels, scale_axis, scored_protocols, show_models, spread
 from gan_bench.report.report_data import ReportData
 
 MAX_METRICS = 9
@@ -59,13 +59,8 @@ def _panel(ax: Axes, data: ReportData, scores: pd.DataFrame, labels: list[str]) 
         if len(values) > 1:
             mean = sum(values) / len(values)
             ax.plot([mean, mean], [y - 0.3, y + 0.3], color="#1d2129", linewidth=2, zorder=4)
-    shown = list(scores["value"])
-    if pd.notna(first["real_reference"]):
-        shown.append(float(first["real_reference"]))
-        ax.axvline(float(first["real_reference"]), color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
-    scale_axis(ax.xaxis, shown)
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_ylim(len(labels) - 0.4, -0.6)
-    ax.grid(visible=False, axis="y")
+    reference = first["real_reference"]
+    scale_axis(ax.xaxis, [*scores["value"], reference])
+    show_models(ax, labels, reference)
     ax.set_title(first["title"])
     ax.set_xlabel(direction(first["better"]))

@@ -9,17 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from gan_bench.report import plotting
 from gan_bench.report.dataframes import rate_text
 from gan_bench.report.plots.base import plot
-from gan_bench.report.plotting import (
-    GREY,
-    direction,
-    panels,
-    scale_axis,
-    scored_protocols,
-    show_legend,
-    spread,
-)
 from gan_bench.report.report_data import ReportData
 
 
@@ -33,20 +25,20 @@ from gan_bench.report.report_data import ReportData
 )
 def score_by_model(data: ReportData) -> Figure | None:
     """Plot the headline metric by model, a panel per protocol."""
-    protocols = scored_protocols(data)
+    protocols = plotting.scored_protocols(data)
     if not protocols:
         return None
     rows = max(len(data.board(key)) for key in protocols)
-    figure, axes = panels(len(protocols), 9.2, 1.5 + 0.62 * rows, columns=1)
+    figure, axes = plotting.panels(len(protocols), 9.2, 1.5 + 0.62 * rows, columns=1)
     best = data.at_best_rate()
     for ax, key in zip(axes, protocols, strict=True):
         _panel(ax, data, key, best[best["protocol_id"] == key])
-    show_legend(
+    plotting.show_legend(
         figure,
         [
-            Line2D([], [], marker="o", linestyle="", color=GREY, alpha=0.6, label="one training"),
+            Line2D([], [], marker="o", linestyle="", color=plotting.GREY, alpha=0.6, label="one training"),
             Line2D([], [], marker="D", color="#1d2129", linewidth=2, label="mean and 95% interval"),
-            Line2D([], [], color=GREY, linestyle=(0, (4, 3)), label="reference: real images"),
+            Line2D([], [], color=plotting.GREY, linestyle=(0, (4, 3)), label="reference: real images"),
         ],
     )
     return figure
@@ -58,17 +50,13 @@ def _panel(ax: Axes, data: ReportData, key: str, results: pd.DataFrame) -> None:
     shown = [float(value) for value in results["value"].dropna()]
     for y, (_, row) in enumerate(board.iterrows()):
         values = sorted(results.loc[results["label"] == row["label"], "value"].dropna())
-        offsets = [y + offset for offset in spread(len(values), 0.16)]
+        offsets = [y + offset for offset in plotting.spread(len(values), 0.16)]
         ax.scatter(values, offsets, s=34, color=data.colors[row["label"]], alpha=0.65, linewidths=0, zorder=3)
         _mean(ax, y, row)
-    if pd.notna(first["real_reference"]):
-        shown.append(float(first["real_reference"]))
-        ax.axvline(float(first["real_reference"]), color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
-    scale_axis(ax.xaxis, shown)
-    ax.set_yticks(range(len(board)), [_tick(row) for _, row in board.iterrows()])
-    ax.set_ylim(len(board) - 0.4, -0.6)
-    ax.grid(visible=False, axis="y")
-    ax.set_xlabel(f"{first['title']} ({direction(first['better'])})")
+    reference = first["real_reference"]
+    plotting.scale_axis(ax.xaxis, [*shown, reference])
+    plotting.show_models(ax, [_tick(row) for _, row in board.iterrows()], reference)
+    ax.set_xlabel(plotting.score_label(first))
     ax.set_title(data.protocol_title(key))
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from gan_bench.report.dataframes import PROTOCOL_NAMES, rate_text
 from gan_bench.report.formatting import MISSING, aligned, byte_size, number
 from gan_bench.report.report_data import ReportData
-from gan_bench.report.tables.summary import COST_CONDITIONS, VERDICTS
+from gan_bench.report.tables.summary import COST_CONDITIONS, COSTS, VERDICTS
 
 MAX_REASONS = 50
 VERSUS_BEST = {"tie": "can't be told apart", "no claim": "no claim (too few)", "unscored": "not scored"}
@@ -115,10 +115,8 @@ def display_costs(data: ReportData) -> DisplayTable:
     """Return each model's cost by device, arithmetic, threads and lanes: medians over runs that did not fail."""
     keys = ["label", *COST_CONDITIONS]
     costs = data.runs[data.runs["status"] != "failed"]
-    numbers = ["epoch_seconds_median", "images_per_second", "train_seconds_per_run", "peak_memory_bytes"]
-    numbers += ["g_params", "d_params"]
-    numeric = costs.assign(**{name: pd.to_numeric(costs[name]) for name in numbers})
-    table = numeric.groupby(keys)[numbers].median().reset_index()
+    numeric = costs.assign(**{name: pd.to_numeric(costs[name]) for name in COSTS})
+    table = numeric.groupby(keys)[COSTS].median().reset_index()
     columns = {
         "model": [str(label) for label in table["label"]],
         "epoch [s]": aligned(list(table["epoch_seconds_median"])),

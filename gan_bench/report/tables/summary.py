@@ -13,14 +13,8 @@ ENTRY = ["label", *IDENTITY, "variant", "protocol_id"]
 """Columns that identify one row of the leaderboard."""
 CELL = [*ENTRY, "lr_g", "lr_d"]
 """Columns that identify one row of the summary."""
-COSTS = (
-    "epoch_seconds_median",
-    "train_seconds_per_run",
-    "images_per_second",
-    "peak_memory_bytes",
-    "g_params",
-    "d_params",
-)
+MEASURED = ["epoch_seconds_median", "train_seconds_per_run", "images_per_second", "peak_memory_bytes"]
+COSTS = [*MEASURED, "g_params", "d_params"]
 QUALITY_CONDITIONS = {"budget": "training length", "batch_size": "batch size", "train_precision": "arithmetic"}
 """Conditions that a fair comparison of scores holds equal: columns with their names in text."""
 COST_CONDITIONS = {
@@ -51,19 +45,9 @@ def _summary_row(cell: pd.DataFrame) -> Row:
     found = estimate(cell["value"].to_numpy(dtype=float))
     metrics = [column for column in cell.columns if column.startswith("score_")]
     trained = cell[cell["status"] != "failed"]
-    kept = [
-        "extractor",
-        "reference_split",
-        "n_real",
-        "n_fake",
-        "weights",
-        "batch_norm",
-        "metric",
-        "title",
-        "better",
-    ]
+    protocol = ["extractor", "reference_split", "n_real", "n_fake", "weights", "batch_norm"]
     return {
-        **{key: first[key] for key in [*CELL, *kept]},
+        **{key: first[key] for key in [*CELL, *protocol, "metric", "title", "better"]},
         "n": found.n,
         "mean": found.mean,
         "std": found.std,

@@ -13,8 +13,10 @@ convolution:
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias, cast
+from functools import partial
+from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,62 +30,49 @@ CONV_ALGORITHMS: tuple[ConvAlgorithm, ...] = ("per_lane", "grouped", "im2col")
 
 ELEMENTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Identity, Dropout)
 """Layers that are independent of axes: they work on lanes unchanged."""
-BATCHED = (
-    nn.Linear,
-    nn.Conv2d,
-    nn.ConvTranspose2d,
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.Unflatten,
-    nn.Flatten,
-)
-"""Layers with a batched counterpart here."""
 
 
 def batch_layers(module: nn.Module, device: torch.device, cpu_kernels: CPUKernels = "auto") -> nn.Module | None:
     """Return a copy of a net with the layers of this module, which share its parameters and buffers.
 
-    Names of parameters and buffers are unchanged. None for anything but an `nn.Sequential` of BATCHED and
-    ELEMENTWISE layers.
+    Names of parameters and buffers are unchanged. None for anything but an `nn.Sequential` of ELEMENTWISE layers
+    and of those with a counterpart here.
     """
+    convert = _counterparts(device, cpu_kernels)
     layers = [layer for layer in module.modules() if type(layer) is not nn.Sequential]
-    if type(module) is not nn.Sequential or not all(_is_known(layer) for layer in layers):
+    known = all(_is_usual(layer) if type(layer) in convert else type(layer) in ELEMENTWISE for layer in layers)
+    if type(module) is not nn.Sequential or not known:
         return None
-    by_onednn = active(device, cpu_kernels) == "onednn"
-    algorithm: ConvAlgorithm = "grouped" if device.type == "cuda" else "per_lane"
     built: dict[nn.Module, nn.Module] = {}  # a layer used twice stays one layer
 
     def build(layer: nn.Module) -> nn.Module:
         if layer not in built:
-            built[layer] = _sequential(layer) if isinstance(layer, nn.Sequential) else batched(layer)
+            if isinstance(layer, nn.Sequential):
+                children = {name: build(child) for name, child in layer._modules.items() if child is not None}
+                built[layer] = nn.Sequential(OrderedDict(children))
+            else:
+                built[layer] = convert[type(layer)](layer) if type(layer) in convert else layer
         return built[layer]
-
-    def _sequential(net: nn.Sequential) -> nn.Sequential:
-        batched_net = nn.Sequential()
-        for name, layer in net._modules.items():
-            assert layer is not None
-            batched_net.add_module(name, build(layer))
-        return batched_net
-
-    def batched(layer: nn.Module) -> nn.Module:
-        if isinstance(layer, nn.Linear):
-            return Linear(layer, by_onednn=by_onednn)
-        if isinstance(layer, nn.Conv2d):
-            return Conv2d(layer, algorithm)
-        if isinstance(layer, nn.ConvTranspose2d):
-            return ConvTranspose2d(layer, algorithm)
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            return BatchNorm(layer, algorithm)
-        if isinstance(layer, nn.Unflatten):
-            return Unflatten(layer)
-        return Flatten(layer) if isinstance(layer, nn.Flatten) else layer
 
     return build(module)
 
 
-def _is_known(layer: nn.Module) -> bool:
-    if type(layer) not in BATCHED:
-        return type(layer) in ELEMENTWISE
+def _counterparts(device: torch.device, cpu_kernels: CPUKernels) -> dict[type, Callable[[Any], nn.Module]]:
+    """Return how to build the batched counterpart of each kind of layer that has one."""
+    algorithm: ConvAlgorithm = "grouped" if device.type == "cuda" else "per_lane"
+    return {
+        nn.Linear: partial(Linear, by_onednn=active(device, cpu_kernels) == "onednn"),
+        nn.Conv2d: partial(Conv2d, algorithm=algorithm),
+        nn.ConvTranspose2d: partial(ConvTranspose2d, algorithm=algorithm),
+        nn.BatchNorm1d: partial(BatchNorm, algorithm=algorithm),
+        nn.BatchNorm2d: partial(BatchNorm, algorithm=algorithm),
+        nn.Unflatten: Unflatten,
+        nn.Flatten: Flatten,
+    }
+
+
+def _is_usual(layer: nn.Module) -> bool:
+    """Return whether a layer's counterpart supports its settings."""
     if isinstance(layer, nn.modules.batchnorm._BatchNorm):
         return layer.momentum is not None and layer.track_running_stats
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):

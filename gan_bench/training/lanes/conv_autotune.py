@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,14 +39,11 @@ def record_shapes(module: nn.Module) -> Iterator[dict[str, Size]]:
     """Record the input shape of every convolution called in the block, by layer name."""
     shapes: dict[str, Size] = {}
 
-    def hook(name: str) -> object:
-        def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            shapes[name] = inputs[0].shape
-
-        return record
+    def record(name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        shapes[name] = inputs[0].shape
 
     handles = [
-        layer.register_forward_pre_hook(hook(name))  # type: ignore[arg-type]
+        layer.register_forward_pre_hook(functools.partial(record, name))
         for name, layer in module.named_modules()
         if isinstance(layer, Convolution)
     ]
@@ -56,13 +54,6 @@ def record_shapes(module: nn.Module) -> Iterator[dict[str, Size]]:
             handle.remove()
 
 
-def time_conv_algorithms(
-    module: nn.Module, shapes: Mapping[str, Size], dtype: torch.dtype, device: torch.device
-) -> list[Timing]:
-    """Time every convolution of a batched net on random inputs of the given shapes; the net is unchanged."""
-    return [_time(name, module.get_submodule(name), shape, dtype, device) for name, shape in shapes.items()]
-
-
 def set_algorithms(module: nn.Module, timings: list[Timing]) -> None:
     """Set every timed layer to its fastest algorithm."""
     for timing in timings:
@@ -71,7 +62,9 @@ def set_algorithms(module: nn.Module, timings: list[Timing]) -> None:
         layer.algorithm = timing.fastest
 
 
-def _time(name: str, layer: nn.Module, shape: Size, dtype: torch.dtype, device: torch.device) -> Timing:
+def time_layer(name: str, module: nn.Module, shape: Size, dtype: torch.dtype, device: torch.device) -> Timing:
+    """Time a convolution of a batched net on random inputs of the given shape; the net is unchanged."""
+    layer = module.get_submodule(name)
     assert isinstance(layer, Convolution)
     before = layer.algorithm
     seconds: dict[ConvAlgorithm, float] = {}

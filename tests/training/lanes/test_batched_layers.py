@@ -142,7 +142,7 @@ def test_autotuning_times_every_algorithm_and_sets_the_fastest():
     with conv_autotune.record_shapes(net) as shapes:
         lanes({"0.weight": torch.randn(2, 8, 3, 4, 4), "0.bias": torch.zeros(2, 8)}, torch.randn(2, 4, 3, 8, 8))
     assert shapes == {"0": torch.Size([1, 4, 3, 8, 8])}, "lane after lane, on a CPU"
-    (timing,) = conv_autotune.time_conv_algorithms(net, shapes, torch.float32, CPU)
+    timing = conv_autotune.time_layer("0", net, shapes["0"], torch.float32, CPU)
     assert set(timing.seconds) == set(batched_layers.CONV_ALGORITHMS)
     assert all(seconds > 0 for seconds in timing.seconds.values())
     slow_but_one = conv_autotune.Timing("0", timing.shape, {"per_lane": 3.0, "grouped": 2.0, "im2col": 1.0})
