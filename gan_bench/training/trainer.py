@@ -131,7 +131,7 @@ class Trainer:
     def run_trial(self, advance: Advance, steps: int) -> tuple[Tensor, float]:
         """Make steps of a new epoch, then restore the state; return the sums of MEASURES [4, lanes], and seconds.
 
-        `advance` makes one step: `advance`, `one_step` or an equivalent.
+        `advance` makes one step: `advance`, `next_step()` or an equivalent.
         """
         clock = Clock(self.device)
         with self.preserved_state():
@@ -173,7 +173,7 @@ class Trainer:
         clock = Clock(self.device)
         clock.start()
         while epoch.position < count:
-            self.one_step()
+            self.next_step()()
             epoch.position += 1
             self.step += 1
             on_step(self.step)
@@ -208,12 +208,9 @@ class Trainer:
             net.compile(on)
         self.graphs = {}
 
-    def one_step(self) -> None:
-        """Make one step: captured if there is a graph of it, else eagerly."""
-        if not self.graphs:
-            self.advance()
-        else:
-            self.graphs[self.penalties.at(self.step)]()
+    def next_step(self) -> Callable[[], None]:
+        """Return the function that makes the next step: a captured graph of it if there is one, or `advance`."""
+        return self.graphs[self.penalties.at(self.step)] if self.graphs else self.advance
 
     def advance(self, penalized: Penalized | None = None) -> None:
         """Make one step eagerly, all of it on the device and on tensors that stay in place.
