@@ -15,6 +15,8 @@ from gan_bench.core.registry import NAME
 
 Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 """A registered name. Validated here as well: specs are read from files and printed in commands and pages."""
+PenaltyName = Annotated[str, Field(pattern=rf"^{NAME.pattern}(\+{NAME.pattern})*$", max_length=64)]
+"""A registered penalty, or several that are added: r1+r2."""
 Key = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 """The name of a recipe field or of a score's column."""
 Line = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]*$", max_length=200)]

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -131,8 +132,10 @@ def load_plugins(files: Sequence[Path]) -> None:
         module_spec = importlib.util.spec_from_file_location(f"gan_bench_plugin_{file.stem}", file)
         if module_spec is None or module_spec.loader is None:
             raise InputError(f"--plugin {file}: not a Python file; name a file that ends in .py")
+        module = importlib.util.module_from_spec(module_spec)
+        sys.modules[module_spec.name] = module  # where pydantic and pickle look up the names of a class's module
         try:
-            module_spec.loader.exec_module(importlib.util.module_from_spec(module_spec))
+            module_spec.loader.exec_module(module)
         except InputError:
             raise
         except (Exception, SystemExit) as error:

@@ -15,6 +15,7 @@ from gan_bench.core.frozen import (
     Frozen,
     Key,
     Name,
+    PenaltyName,
     Precision,
     Rate,
     Scalar,
@@ -73,7 +74,7 @@ class TrainingSpec(Frozen):
 
     model: Name
     loss: Name
-    penalty: Name = NO_PENALTY
+    penalty: PenaltyName = NO_PENALTY
     dataset: Name
     image_size: Annotated[int, Field(ge=1, le=MAX_IMAGE_SIZE)]
     channels: Literal[1, 3]

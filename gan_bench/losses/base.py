@@ -31,9 +31,16 @@ class Loss(ABC):
     """Names of the penalties that fit the loss; None: any."""
     uses_real_in_generator: ClassVar[bool] = False
     """Whether `generator` needs logits of real images: one more forward of D per step."""
+    decision_boundary: ClassVar[float] = 0.0
+    """The logit above which an image counts as real in the accuracy of D."""
 
     def __init__(self, recipe: Frozen | None = None) -> None:
         self.recipe = recipe if recipe is not None else self.recipe_type()
+
+    @property
+    def weight_limit(self) -> float | None:
+        """Clip every parameter of D to [-weight_limit, weight_limit] after each of its updates; None: don't."""
+        return None
 
     @abstractmethod
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:

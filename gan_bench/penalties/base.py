@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
+from gan_bench.core.errors import InputError, unknown
 from gan_bench.core.frozen import Frozen, validated_fields
 from gan_bench.core.registry import Registry
 from gan_bench.core.training_spec import NO_PENALTY, TrainingSpec
@@ -55,12 +56,56 @@ class Penalty(ABC):
 penalties: Registry[type[Penalty]] = Registry("penalty", "gan_bench.penalties", "gan_bench.penalties")
 
 
+class PenaltySum(Penalty):
+    """The sum of several penalties, such as `r1+r2`; all have the same interval."""
+
+    title = "Sum of penalties"
+    paper = ""
+
+    def __init__(self, parts: Sequence[Penalty]) -> None:
+        super().__init__()
+        self.parts = tuple(parts)
+        intervals = sorted({part.interval for part in parts})
+        if len(intervals) > 1:
+            raise InputError(
+                f"penalties that are added need one interval, not {' and '.join(map(str, intervals))}: "
+                f"set the same interval for each, such as --set r1_interval=16 --set r2_interval=16"
+            )
+
+    @property
+    def interval(self) -> int:
+        """The interval of every part."""
+        return self.parts[0].interval
+
+    def __call__(self, d: Discriminator, real: Tensor, fake: Tensor, rng: Rng) -> Tensor:
+        """Return one value per lane, [lanes]."""
+        first, *others = [part(d, real, fake, rng) for part in self.parts]
+        return sum(others, first)
+
+
+def penalty_parts(name: str) -> list[type[Penalty]]:
+    """Return the registered penalties that a name stands for: none, one, or those joined by `+`.
+
+    Raises InputError for unknown names, and for a penalty that is added to itself.
+    """
+    if name == NO_PENALTY:
+        return []
+    names = name.split("+")
+    for part in names:
+        if part not in penalties:
+            raise unknown("penalty", part, [NO_PENALTY, *penalties])
+        if names.count(part) > 1:
+            raise InputError(f"penalty {name}: {part} is named twice; set its weight instead")
+    return [penalties.get(part) for part in names]
+
+
 def build_penalty(spec: TrainingSpec) -> Penalty | None:
     """Return the penalty of a spec with its recipe values, or None for "none"."""
-    if spec.penalty == NO_PENALTY:
-        return None
-    penalty = penalties.get(spec.penalty)
-    return penalty(validated_fields(penalty.recipe_type, spec.settings, f"settings of penalty {spec.penalty}"))
+    built = [
+        kind(validated_fields(kind.recipe_type, spec.settings, f"settings of penalty {spec.penalty}"))
+        for kind in penalty_parts(spec.penalty)
+    ]
+    return PenaltySum(built) if len(built) > 1 else next(iter(built), None)
 
 
 def input_gradients(d: Discriminator, images: Tensor) -> Tensor:

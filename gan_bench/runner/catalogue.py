@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from gan_bench.core.errors import InputError, unknown
+from gan_bench.core.errors import InputError
 from gan_bench.core.matrix import RegularizedLoss
-from gan_bench.core.training_spec import NO_PENALTY, Recipe
+from gan_bench.core.training_spec import Recipe
 from gan_bench.data.base import datasets
 from gan_bench.losses.base import losses
 from gan_bench.models.base import resolve_model
-from gan_bench.penalties.base import penalties
+from gan_bench.penalties.base import penalty_parts
 
 
 class Registries:
@@ -23,11 +23,7 @@ class Registries:
         """Return a loss with a penalty, its own default where that is None; raise InputError if they don't fit."""
         kind = losses.get(loss)
         chosen = penalty or kind.default_penalty
-        recipes = [kind.recipe_type]
-        if chosen != NO_PENALTY:
-            if chosen not in penalties:
-                raise unknown("penalty", chosen, [NO_PENALTY, *penalties])
-            recipes.append(penalties.get(chosen).recipe_type)
+        recipes = [kind.recipe_type, *(part.recipe_type for part in penalty_parts(chosen))]
         if kind.penalties is not None and chosen not in kind.penalties:
             fitting = " or ".join(kind.penalties)
             raise InputError(

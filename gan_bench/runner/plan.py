@@ -139,7 +139,9 @@ def _check_out(asked: Path) -> None:
 
 def _check(specs: Sequence[TrainingSpec], context: RunContext, on_event: OnEvent) -> None:
     """Raise InputError for batch sizes, networks and scores that would fail later."""
+    from gan_bench.losses.base import build_loss
     from gan_bench.models.base import build_model
+    from gan_bench.penalties.base import build_penalty
     from gan_bench.training.profile import check_profiler
 
     if context.options.profile:
@@ -148,6 +150,8 @@ def _check(specs: Sequence[TrainingSpec], context: RunContext, on_event: OnEvent
         context.evaluator(name, on_event)
     for spec in specs:
         build_model(spec)
+        build_loss(spec)
+        build_penalty(spec)
         spec.steps_per_epoch(len(context.data(spec.dataset, on_event).train))
 
 

@@ -128,7 +128,12 @@ class Step:
             loss = loss + self._penalty(weights, real.to(dtype), fake.to(dtype), penalty_noise)
         d_adam.step(torch.autograd.grad(loss.sum(), list(params.values()), materialize_grads=True))
         with torch.no_grad():
-            return loss.detach(), (real_logits > 0).to(dtype).mean(-1), (fake_logits < 0).to(dtype).mean(-1)
+            limit, boundary = self.loss.weight_limit, self.loss.decision_boundary
+            if limit is not None:
+                torch._foreach_clamp_min_(list(d.params.values()), -limit)
+                torch._foreach_clamp_max_(list(d.params.values()), limit)
+            real_accuracy = (real_logits > boundary).to(dtype).mean(-1)
+            return loss.detach(), real_accuracy, (fake_logits < boundary).to(dtype).mean(-1)
 
     def _penalty(self, weights: Tensors, real: Tensor, fake: Tensor, noise: PenaltyNoise) -> Tensor:
         """Return the penalty [lanes], multiplied by its interval."""

@@ -19,7 +19,7 @@ from gan_bench.data.batch import Batch
 from gan_bench.devices import memory, numerics
 from gan_bench.losses.base import build_loss
 from gan_bench.models.base import Model, build_model
-from gan_bench.penalties.base import build_penalty
+from gan_bench.penalties.base import build_penalty, penalty_parts
 from gan_bench.training import precision, state
 from gan_bench.training.clock import Clock, synchronize
 from gan_bench.training.cpu_kernels import CPUKernels
@@ -85,7 +85,8 @@ class Trainer:
         self.g, self.d = group.g, group.d
         self.compute_dtype = compute = precision.compute_dtype(first.precision, dtype)
         loss, penalty = build_loss(first), build_penalty(first)
-        _check_settings(first, [type(part.recipe) for part in (model, loss, penalty) if part])
+        penalty_recipes = [part.recipe_type for part in penalty_parts(first.penalty)]
+        _check_settings(first, [type(model.recipe), type(loss.recipe), *penalty_recipes])
         self.penalties = PenaltySchedule(penalty.interval if penalty else None, recipe.d_steps)
         self._step = Step(group.g_net, group.d_net, loss, penalty, compute, device, cpu_kernels)
         dropouts = state.dropouts(group.d_net)
@@ -130,7 +131,7 @@ class Trainer:
     def run_trial(self, advance: Advance, steps: int) -> tuple[Tensor, float]:
         """Make steps of a new epoch, then restore the state; return the sums of MEASURES [4, lanes], and seconds.
 
-        `advance` makes one step: `advance`, `one_step` or an equivalent.
+        `advance` makes one step: `advance`, `next_step()` or an equivalent.
         """
         clock = Clock(self.device)
         with self.preserved_state():
@@ -172,7 +173,7 @@ class Trainer:
         clock = Clock(self.device)
         clock.start()
         while epoch.position < count:
-            self.one_step()
+            self.next_step()()
             epoch.position += 1
             self.step += 1
             on_step(self.step)
@@ -207,12 +208,9 @@ class Trainer:
             net.compile(on)
         self.graphs = {}
 
-    def one_step(self) -> None:
-        """Make one step: captured if there is a graph of it, else eagerly."""
-        if not self.graphs:
-            self.advance()
-        else:
-            self.graphs[self.penalties.at(self.step)]()
+    def next_step(self) -> Callable[[], None]:
+        """Return the function that makes the next step: a captured graph of it if there is one, or `advance`."""
+        return self.graphs[self.penalties.at(self.step)] if self.graphs else self.advance
 
     def advance(self, penalized: Penalized | None = None) -> None:
         """Make one step eagerly, all of it on the device and on tensors that stay in place.

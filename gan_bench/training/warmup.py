@@ -47,7 +47,7 @@ def warm_up(trainer: Trainer, on_event: OnEvent = ignore_events, *, fuse: bool =
 
 def seconds_per_step(trainer: Trainer, steps: int) -> float:
     """Time `steps` steps, which are undone; return seconds per step of all lanes."""
-    return trainer.run_trial(trainer.one_step, steps)[1] / steps
+    return trainer.run_trial(lambda: trainer.next_step()(), steps)[1] / steps
 
 
 def time_conv_algorithms(trainer: Trainer) -> Mapping[str, list[conv_autotune.Timing]]:

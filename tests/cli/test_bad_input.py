@@ -28,7 +28,7 @@ RUN_CASES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("--models", ""), ("--models", "empty", "a,b")),
     (("--models", "vanilla,,dcgan"), ("--models", "empty", "a,b")),
     (("--losses", "bec"), ("'bec'", "did you mean bce")),
-    (("--penalties", "r2d2"), ("penalty 'r2d2'", "r1")),
+    (("--penalties", "spectral"), ("penalty 'spectral'", "r1")),
     (("--penalties", "none,"), ("--penalties 'none,'", "empty")),
     (("--losses", "wgan-gp", "--penalties", "none"), ("wgan-gp", "penalt")),
     (("--reference-split", "valid"), ("--reference-split", "'valid'", "'test', 'train'")),

@@ -158,3 +158,17 @@ def test_a_plugin_file_that_fails_is_an_input_error_that_names_it(tmp_path: Path
         for _ in range(2):
             with pytest.raises(InputError, match=message):
                 load_plugins([file])
+
+
+def test_a_plugin_may_postpone_annotations(tmp_path):
+    """pydantic resolves the fields of a recipe in the module that defines it."""
+    file = tmp_path / "postponed.py"
+    file.write_text(
+        "from __future__ import annotations\n"
+        "from typing import Literal\n"
+        "from gan_bench.core.training_spec import Recipe\n"
+        "class Postponed(Recipe):\n"
+        "    kind: Literal['a', 'b'] = 'a'\n"
+        "assert Postponed(kind='b').kind == 'b'\n"
+    )
+    load_plugins([file])

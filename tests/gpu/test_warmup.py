@@ -45,7 +45,7 @@ def test_failed_capture_releases_its_memory(device):
     for _ in range(3):
         trainer = Trainer([small_spec("vanilla", seed=seed) for seed in range(4)], data, device)
         fail_to_capture(trainer)
-        trainer.one_step()
+        trainer.next_step()()
         del trainer
         memory.release_memory(device)
         reserved.append(torch.cuda.memory_reserved(device))

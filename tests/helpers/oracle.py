@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,23 @@ LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor | N
         lambda real, fake: (1 - real).clamp(min=0).mean() + (1 + fake).clamp(min=0).mean(),
         lambda real, fake: -fake.mean(),
     ),
+    "lsgan": (
+        lambda real, fake: (((real - 1) ** 2).mean() + (fake**2).mean()) / 2,
+        lambda real, fake: ((fake - 1) ** 2).mean() / 2,
+    ),
+    "minimax": (
+        lambda real, fake: -(real.sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean()),
+        lambda real, fake: (1 - fake.sigmoid()).log().mean(),
+    ),
+    "ragan": (
+        lambda real, fake: bce(real - fake.mean(), torch.ones_like(real)) + bce(fake - real.mean(), 0 * fake),
+        lambda real, fake: bce(fake - real.mean(), torch.ones_like(fake)) + bce(real - fake.mean(), 0 * real),
+    ),
+    "relativistic": (
+        lambda real, fake: bce(real - fake, torch.ones_like(real)),
+        lambda real, fake: bce(fake - real, torch.ones_like(fake)),
+    ),
+    "wgan": (lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean()),
     "wgan-gp": (lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean()),
     "test-relativistic": (
         lambda real, fake: bce(real - fake, torch.ones_like(real)),
@@ -32,33 +50,53 @@ LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor | N
     ),
 }
 """For D and for G, as functions of logits [B] of real and of fake images."""
-REAL_IN_GENERATOR = {"test-relativistic"}
+REAL_IN_GENERATOR = {"ragan", "relativistic", "test-relativistic"}
 
 
-def gradient_penalty(d: nn.Module, real: Tensor, fake: Tensor, noise: PenaltyNoise, weight: float) -> Tensor:
+def gradient_norms(d: nn.Module, points: Tensor, noise: PenaltyNoise) -> Tensor:
+    """||grad D|| at each of the points [B, ...], with dropout masks of their own."""
+    points = points.clone().requires_grad_()
+    set_masks(d, {name: mask[0] for name, mask in noise.masks(len(points)).items()})
+    (gradients,) = torch.autograd.grad(d(points).sum(), points, create_graph=True)
+    return (gradients.flatten(1) ** 2).sum(1).sqrt()
+
+
+def gp(d: nn.Module, real: Tensor, fake: Tensor, noise: PenaltyNoise, settings: Mapping[str, Any]) -> Tensor:
     """10 (||grad D|| - 1)^2 between real and fake images, as in arXiv 1704.00028."""
     mix = noise.uniform((len(real), 1, 1, 1))[0]
-    points = (mix * real + (1 - mix) * fake).requires_grad_()
-    set_masks(d, {name: mask[0] for name, mask in noise.masks(len(real)).items()})
-    (gradients,) = torch.autograd.grad(d(points).sum(), points, create_graph=True)
-    return weight * ((gradients.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    excess = gradient_norms(d, mix * real + (1 - mix) * fake, noise) - 1
+    if settings["gp_one_sided"]:
+        excess = torch.where(excess > 0, excess, 0)
+    return settings["gp_weight"] * (excess**2).mean()
 
 
-def r1(d: nn.Module, real: Tensor, noise: PenaltyNoise, weight: float) -> Tensor:
+def r1(d: nn.Module, real: Tensor, fake: Tensor, noise: PenaltyNoise, settings: Mapping[str, Any]) -> Tensor:
     """gamma / 2 ||grad D||^2 at real images, as in arXiv 1801.04406."""
-    real = real.clone().requires_grad_()
-    set_masks(d, {name: mask[0] for name, mask in noise.masks(len(real)).items()})
-    (gradients,) = torch.autograd.grad(d(real).sum(), real, create_graph=True)
-    return weight / 2 * (gradients**2).sum(dim=(1, 2, 3)).mean()
+    return settings["r1_weight"] / 2 * (gradient_norms(d, real, noise) ** 2).mean()
+
+
+def r2(d: nn.Module, real: Tensor, fake: Tensor, noise: PenaltyNoise, settings: Mapping[str, Any]) -> Tensor:
+    """gamma / 2 ||grad D||^2 at fake images, as in arXiv 1801.04406."""
+    return settings["r2_weight"] / 2 * (gradient_norms(d, fake, noise) ** 2).mean()
+
+
+def dragan(d: nn.Module, real: Tensor, fake: Tensor, noise: PenaltyNoise, settings: Mapping[str, Any]) -> Tensor:
+    """10 (||grad D|| - 1)^2 on the way to images with noise of half a standard deviation (arXiv 1705.07215)."""
+    noisy = real + settings["dragan_noise"] * real.std(correction=0) * noise.uniform(tuple(real.shape))[0]
+    mix = noise.uniform((len(real), 1, 1, 1))[0]
+    norms = gradient_norms(d, (1 - mix) * real + mix * noisy, noise)
+    return settings["dragan_weight"] * ((norms - 1) ** 2).mean()
+
+
+PENALTIES = {"gp": gp, "r1": r1, "r2": r2, "dragan": dragan}
 
 
 def penalty_of(spec: TrainingSpec) -> tuple[int, Callable[[nn.Module, Tensor, Tensor, PenaltyNoise], Tensor]]:
-    """The interval and the formula of a spec's penalty."""
-    if spec.penalty == "gp":
-        weight = spec.settings["gp_weight"]
-        return 1, lambda d, real, fake, noise: gradient_penalty(d, real, fake, noise, weight)
-    weight = spec.settings.get("r1_weight")
-    return spec.settings.get("r1_interval", 1), lambda d, real, fake, noise: r1(d, real, noise, weight)
+    """The interval and the formula of a spec's penalty, or of the sum of its penalties."""
+    names, settings = spec.penalty.split("+"), spec.settings
+    return settings.get(f"{names[0]}_interval", 1), lambda d, real, fake, noise: sum(
+        PENALTIES[name](d, real, fake, noise, settings) for name in names
+    )
 
 
 def textbook(
@@ -98,6 +136,10 @@ def textbook(
                 d_loss = d_loss + interval * penalty(d, real, fake.detach(), penalty_noise)
             d_loss.backward()
             d_adam.step()
+            if spec.loss == "wgan":
+                with torch.no_grad():
+                    for weight in d.parameters():
+                        weight.clamp_(-spec.settings["wgan_clip"], spec.settings["wgan_clip"])
             d_losses.append(d_loss.item())
             updates += 1
 

@@ -10,7 +10,7 @@ from gan_bench.core.training_spec import NO_PENALTY, OWN_OPTIONS, TrainingSpec
 from gan_bench.data.batch import Batch
 from gan_bench.losses.base import losses
 from gan_bench.models.base import resolve_model
-from gan_bench.penalties.base import penalties
+from gan_bench.penalties.base import penalty_parts
 
 CPU = torch.device("cpu")
 
@@ -30,8 +30,7 @@ def small_spec(
     name, model, size = resolve_model(name, None)
     asked = {"width": 0.0625, "z_dim": 12, **losses.get(loss).overrides, **(settings or {})}
     recipes = [model.recipe_type, losses.get(loss).recipe_type]
-    if penalty != NO_PENALTY:
-        recipes.append(penalties.get(penalty).recipe_type)
+    recipes += [part.recipe_type for part in penalty_parts(penalty)]
     own: dict[str, object] = {}
     for recipe in recipes:
         own |= recipe(**{key: value for key, value in asked.items() if key in recipe.model_fields}).model_dump()

@@ -11,7 +11,7 @@ from gan_bench.core.errors import InputError
 from gan_bench.core.training_spec import OWN_OPTIONS, Recipe
 from gan_bench.losses.base import build_loss, losses
 from gan_bench.models.base import models
-from gan_bench.penalties.base import penalties
+from gan_bench.penalties.base import penalties, penalty_parts
 
 
 @pytest.mark.parametrize("name", losses.names())
@@ -32,9 +32,9 @@ def test_one_value_per_lane_with_finite_gradients(name):
 @pytest.mark.parametrize("name", losses.names())
 def test_better_discrimination_lowers_d_and_raises_g(name):
     loss = losses.get(name)()
-    weak, strong = torch.full((4,), 0.1), torch.full((4,), 0.9)
-    assert loss.discriminator(strong, -strong) < loss.discriminator(weak, -weak)
-    assert loss.generator(strong, -strong) > loss.generator(weak, -weak)
+    (weak_real, weak_fake), (real, fake) = torch.tensor([[0.5, 0.4], [0.9, 0.1]])[:, :, None].expand(2, 2, 4)
+    assert loss.discriminator(real, fake) < loss.discriminator(weak_real, weak_fake)
+    assert loss.generator(real, fake) > loss.generator(weak_real, weak_fake)
 
 
 @pytest.mark.parametrize("name", losses.names())
@@ -66,7 +66,7 @@ def test_declarations_are_consistent(name):
     taken = set(OWN_OPTIONS).union(*(models.get(model).recipe_type.model_fields for model in models))
     assert not taken & set(loss.recipe_type.model_fields)
     fitting = {"none", *penalties} if loss.penalties is None else set(loss.penalties)
-    assert loss.default_penalty in fitting
+    assert loss.default_penalty in fitting or penalty_parts(loss.default_penalty)
     assert fitting <= {"none", *penalties}
 
 
@@ -85,3 +85,9 @@ def test_unknown_loss_is_an_error():
     spec = small_spec("vanilla").model_copy(update={"loss": "hinges"})
     with pytest.raises(InputError, match="unknown loss 'hinges': did you mean hinge"):
         build_loss(spec)
+
+
+def test_wgan_limits_the_weights_of_d():
+    assert losses.get("wgan")().weight_limit == 0.01
+    assert build_loss(small_spec("vanilla", loss="wgan", settings={"wgan_clip": 0.5})).weight_limit == 0.5
+    assert [name for name in losses.names() if losses.get(name)().weight_limit] == ["wgan"]

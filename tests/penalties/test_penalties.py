@@ -146,3 +146,74 @@ def test_unknown_penalty_is_an_error():
     spec = small_spec("vanilla").model_copy(update={"penalty": "r11"})
     with pytest.raises(InputError, match="unknown penalty 'r11': did you mean r1"):
         build_penalty(spec)
+
+
+def test_r2_equals_its_formula():
+    first, second, real, fake = case()
+    value = penalties.get("r2")()(discriminator(first, second), real, fake, FixedRng(range(LANES)))
+    for lane in range(LANES):
+        squares = input_gradient(first[lane], second[lane], fake[lane]).square().sum(1)
+        assert torch.allclose(value[lane], 5 * squares.mean(), rtol=1e-12)
+
+
+def test_dragan_equals_its_formula():
+    first, second, real, fake = case()
+    value = penalties.get("dragan")()(discriminator(first, second), real, fake, FixedRng(range(LANES)))
+    perturbation = FixedRng(range(LANES)).uniform(tuple(real.shape[1:]))
+    mix = FixedRng(range(LANES)).uniform((BATCH, 1, 1, 1))
+    for lane in range(LANES):
+        noisy = real[lane] + 0.5 * real[lane].std(correction=0) * perturbation[lane]
+        points = (1 - mix[lane]) * real[lane] + mix[lane] * noisy
+        norms = input_gradient(first[lane], second[lane], points).norm(dim=1)
+        assert torch.allclose(value[lane], 10 * ((norms - 1) ** 2).mean(), rtol=1e-12)
+
+
+def test_one_sided_gp_ignores_norms_below_one():
+    first, second, real, fake = case()
+    flat = discriminator(1e-3 * first, second)
+
+    def value(**settings: bool) -> Tensor:
+        penalty = build_penalty(small_spec("vanilla", penalty="gp", settings=settings))
+        return penalty(flat, real, fake, FixedRng(range(LANES)))
+
+    assert value(gp_one_sided=True).eq(0).all()
+    assert value().gt(9).all()
+
+
+def test_penalties_joined_by_plus_are_added():
+    first, second, real, fake = case()
+
+    def value(name: str) -> Tensor:
+        penalty = build_penalty(small_spec("vanilla", penalty=name))
+        return penalty(discriminator(first, second), real, fake, FixedRng(range(LANES)))
+
+    assert torch.allclose(value("r1+r2"), value("r1") + value("r2"), rtol=1e-12)
+
+
+def test_added_penalties_need_one_interval():
+    spec = small_spec("vanilla", penalty="r1+r2", settings={"r1_interval": 16, "r2_interval": 16})
+    assert build_penalty(spec).interval == 16
+    with pytest.raises(InputError, match="need one interval, not 1 and 16"):
+        build_penalty(small_spec("vanilla", penalty="r1+r2", settings={"r1_interval": 16}))
+
+
+@pytest.mark.parametrize(("name", "message"), [("r1+r3", "unknown penalty 'r3'"), ("r1+r1", "r1 is named twice")])
+def test_sums_of_unknown_or_equal_penalties_are_errors(name, message):
+    spec = small_spec("vanilla", penalty="r1").model_copy(update={"penalty": name})
+    with pytest.raises(InputError, match=message):
+        build_penalty(spec)
+
+
+@pytest.mark.parametrize("name", penalties.names())
+def test_second_derivatives_equal_finite_differences(name):
+    """The gradient of the penalty with respect to D's weights, in float64."""
+    first, second, real, fake = case()
+
+    def value(weights: Tensor) -> Tensor:
+        return penalties.get(name)()(discriminator(weights, second), real, fake, FixedRng(range(LANES))).sum()
+
+    weights = first.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(weights), weights)
+    direction = torch.randn(first.shape, dtype=F64, generator=torch.Generator().manual_seed(3))
+    difference = (value(first + 1e-6 * direction) - value(first - 1e-6 * direction)) / 2e-6
+    assert torch.allclose((gradient * direction).sum(), difference, rtol=1e-6)

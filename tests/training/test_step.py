@@ -20,6 +20,16 @@ OBJECTIVES: dict[str, dict] = {
     "lazy r1": {"penalty": "r1", "settings": {"r1_interval": 3}},
     "lazy r1, two updates of D": {"penalty": "r1", "settings": {"r1_interval": 3, "d_steps": 2}},
     "hinge with gp, two updates of D": {"loss": "hinge", "penalty": "gp", "settings": {"d_steps": 2}},
+    "lsgan with dragan": {"loss": "lsgan", "penalty": "dragan"},
+    "minimax with r2": {"loss": "minimax", "penalty": "r2"},
+    "one-sided gp, lazy": {"penalty": "gp", "settings": {"gp_one_sided": True, "gp_interval": 2}},
+    "ragan": {"loss": "ragan"},
+    "relativistic with r1+r2, lazy": {
+        "loss": "relativistic",
+        "penalty": "r1+r2",
+        "settings": {"r1_interval": 2, "r2_interval": 2},
+    },
+    "wgan": {"loss": "wgan"},
     "real logits in G": {"loss": "test-relativistic"},
     "real logits in G, two updates of D": {"loss": "test-relativistic", "settings": {"d_steps": 2}},
 }
@@ -69,7 +79,16 @@ def test_steps_equal_the_textbook_loop(model, objective):
 
 
 @pytest.mark.parametrize(
-    "objective", ["hinge", "wgan-gp", "lazy r1, two updates of D", "real logits in G, two updates of D"]
+    "objective",
+    [
+        "hinge",
+        "wgan-gp",
+        "lazy r1, two updates of D",
+        "real logits in G, two updates of D",
+        "lsgan with dragan",
+        "relativistic with r1+r2, lazy",
+        "wgan",
+    ],
 )
 @pytest.mark.parametrize("model", MODELS)
 def test_lanes_equal_solo_runs(model, objective):

@@ -183,7 +183,7 @@ def test_samples_of_compiled_networks_do_not_use_the_compiler(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda function, dynamic: broken)
     trainer.compile_networks(True)
     with pytest.raises(OSError, match="no compiler here"):
-        trainer.one_step()
+        trainer.next_step()()
     assert torch.equal(trainer.sampler(0).sample(5, "eval"), before)
 
 
