@@ -13,9 +13,10 @@ from gan_bench.core.errors import GanBenchError, InputError
 from gan_bench.core.evaluation_spec import EvaluationSpec
 from gan_bench.core.events import Notice, OnEvent, ignore_events
 from gan_bench.core.failures import failure_reason
+from gan_bench.core.files import remove_temporary
 from gan_bench.core.matrix import Group, Matrix, group_runs
 from gan_bench.core.options import DEFAULT_OUT, Options
-from gan_bench.core.records import RunRecord, StoredRun
+from gan_bench.core.records import LeftOut, RunRecord, StoredRun
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.runner.plan import Plan, make_context, plan
 from gan_bench.store.store import Store
@@ -121,10 +122,22 @@ def write_report(folder: Path | str = DEFAULT_OUT, on_event: OnEvent = ignore_ev
     from gan_bench.report.write_report import write_files
 
     folder = Path(folder).expanduser()
-    runs = Store.open(folder, create=False, on_event=on_event).runs()
+    store = Store.open(folder, create=False, on_event=on_event)
+    remove_temporary(folder, "store.json.")
+    runs: list[StoredRun] = []
+    left_out: list[LeftOut] = []
+    for run in store.scan():
+        if isinstance(run, LeftOut):
+            store.notice_left_out(run)
+            left_out.append(run)
+        elif isinstance(run, StoredRun):
+            runs.append(run)
     if not runs:
-        raise InputError(f"{folder}: no run has a result yet; `gan-bench run --out {folder}` creates some")
-    return write_files(runs, folder / "report")
+        damaged = f" ({len(left_out):,} damaged runs are left out)" if left_out else ""
+        raise InputError(
+            f"{folder}: no run has a result yet{damaged}; `gan-bench run --out {folder}` creates some"
+        )
+    return write_files(runs, folder / "report", left_out)
 
 
 def choose_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:

@@ -27,19 +27,19 @@ def compare_(a: str, b: str, folder: Path, as_json: bool) -> None:
     trained with several settings is named as in the report: "dcgan28 (width=0.5)". Each side is represented by its
     best learning rate, and only protocols that both were scored with are compared.
     """
-    from gan_bench.cli.ui.tables import print_json
+    from gan_bench.cli.ui.output import echo, print_json
     from gan_bench.report.compare import compare_runs
 
     for comparison in compare_runs(_side(a, folder), _side(b, folder), a, b):
         if as_json:
             print_json(dataclasses.asdict(comparison))
         else:
-            click.echo(f"{comparison.text}\n")
+            echo(f"{comparison.text}\n")
 
 
 def _side(name: str, folder: Path) -> Sequence[StoredRun]:
     """Return the runs of a results folder, or those of a model in `folder`."""
-    from gan_bench.cli.ui.tables import print_notice
+    from gan_bench.cli.ui.output import print_notice
     from gan_bench.report.compare import choose
     from gan_bench.store.store import Store
 

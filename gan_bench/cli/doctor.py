@@ -35,7 +35,8 @@ def doctor(data_root: Path | None, out: Path, results: Path | None, repair: bool
         raise InputError("--repair: no folder was given; type --results DIR too")
     from gan_bench.data.base import default_root
 
-    rows = [*_versions(), *_devices(), *_data(data_root or default_root()), *_extractors(), *_disk(out)]
+    root = data_root or default_root()
+    rows = [*_versions(), *_devices(), *_data(root), *_extractors(), *_leftovers(root), *_disk(out)]
     print_rows(rows, as_json=as_json)
 
 
@@ -104,9 +105,24 @@ def _extractors() -> Iterator[dict[str, Any]]:
     from gan_bench.metrics.extractors.base import extractors
 
     for name, extractor in extractors.items():
-        available = extractor.is_available()
-        advice = "" if available else "downloaded at first use (95 MB); or set GAN_BENCH_INCEPTION_WEIGHTS=FILE"
-        yield _row(f"weights: {name}", "available" if available else "missing", advice)
+        state, _, fault = extractor.state().partition(": ")
+        advice = "downloaded at first use (95 MB); or set GAN_BENCH_INCEPTION_WEIGHTS=FILE"
+        yield _row(f"weights: {name}", state, fault or (advice if state == "missing" else ""))
+
+
+def _leftovers(root: Path) -> Iterator[dict[str, Any]]:
+    """Yield the folders of data, caches and weights with incomplete files of killed processes."""
+    from gan_bench.core.files import leftovers
+    from gan_bench.metrics.extractors.base import default_cache
+    from gan_bench.metrics.extractors.inception import weights_path
+
+    cache = default_cache()
+    folders = (*sorted(root.glob("*/raw")), cache, cache / "extractors", weights_path().parent)
+    for folder in dict.fromkeys(folders):
+        paths = leftovers(folder)
+        if paths:
+            advice = f"when nothing is running, delete {', '.join(map(str, paths[:3]))}"
+            yield _row("incomplete files", f"{len(paths)} in {folder}", advice + ", ..." * (len(paths) > 3))
 
 
 def _disk(out: Path) -> Iterator[dict[str, Any]]:

@@ -114,7 +114,7 @@ def _extractors() -> Rows:
         {
             "extractor": name,
             "features": source.feature_dim,
-            "available": "yes" if source.is_available() else "no",
+            "weights": source.state().partition(":")[0],
             "title": source.title,
             "source": source.source,
         }

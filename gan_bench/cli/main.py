@@ -17,7 +17,7 @@ import click
 
 from gan_bench._version import __version__
 from gan_bench.core import signals
-from gan_bench.core.errors import GanBenchError, printable
+from gan_bench.core.errors import GanBenchError
 
 TRACEBACK = "GAN_BENCH_TRACEBACK"
 """Environment variable that shows tracebacks of defects."""
@@ -66,6 +66,15 @@ class Main(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def make_context(self, *args: Any, **values: Any) -> click.Context:
+        """Parse the options before the sub-command; a mistake is one line, as it is after it."""
+        try:
+            return super().make_context(*args, **values)
+        except click.UsageError as error:
+            if isinstance(error, NO_ARGS_IS_HELP):
+                raise
+            _fail(f"{' '.join(error.format_message().split()).rstrip('.')}; see gan-bench --help", 2)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a sub-command; 2: invalid input, 1: a failure, 130 or 143: interrupted."""
         for number in signals.SIGNALS[1:]:  # while nothing is trained; Ctrl-C is handled by Python
@@ -106,8 +115,10 @@ def _fail(text: str, code: int) -> NoReturn:
 
 
 def _exit(text: str, code: int) -> NoReturn:
+    from gan_bench.cli.ui.output import print_error_line
+
     with contextlib.suppress(OSError):  # stderr may be closed; the exit code still counts
-        click.echo(printable(text), err=True)
+        print_error_line(text)
     _discard_output()
     raise SystemExit(code) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,11 @@ from typing import Any
 import click
 
 from gan_bench.cli.options import option_name
-from gan_bench.core.errors import InputError, unknown
+from gan_bench.core.decoding import parse_toml
+from gan_bench.core.errors import InputError, ReadError, unknown
+from gan_bench.core.frozen import short_repr
+from gan_bench.core.limits import MAX_MATRIX_BYTES
+from gan_bench.core.reading import read_bytes
 
 COMMAND_LINE_ONLY = ("matrix", "dry-run", "json", "help")
 """Options of one call rather than of a matrix."""
@@ -36,31 +39,35 @@ def read_matrix(context: click.Context, option: click.Parameter, file: Path | No
 
 def _parse(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        data = read_bytes(file, max_bytes=MAX_MATRIX_BYTES)
+    except ReadError as error:
+        why = str(error).removeprefix(f"{file}: ")
         raise InputError(f"--matrix {file}: can't be read ({why}); name a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--matrix {file}: not valid TOML: {error}") from error
+    try:
+        return parse_toml(data, f"--matrix {file}")
+    except ReadError as error:
+        raise InputError(str(error)) from error
 
 
 def _as_typed(value: object, option: click.Parameter, asked: str) -> object:
     """Return a TOML value as it would be typed; raise InputError for a type that the option does not take."""
-    if "\0" in str(value):  # no command line can hold one
-        raise InputError(f"{asked} = {value!r}: remove the zero byte")
+    if "\0" in short_repr(value) or (isinstance(value, str) and "\0" in value):  # no command line can hold one
+        raise InputError(f"{asked} = {short_repr(value)}: remove the zero byte")
     if isinstance(option, click.Option) and option.is_flag:
         if not isinstance(value, bool):
-            raise InputError(f"{asked} = {value!r}: type true or false")
+            raise InputError(f"{asked} = {short_repr(value)}: type true or false")
         return value
     if option.name == "settings":
         if not isinstance(value, Mapping) or not all(_is_scalar(each, boolean=True) for each in value.values()):
-            raise InputError(f"{asked} = {value!r}: type a table, such as set = {{ width = 0.5, z_dim = 64 }}")
+            raise InputError(
+                f"{asked} = {short_repr(value)}: type a table, such as set = {{ width = 0.5, z_dim = 64 }}"
+            )
         return [f"{key}={str(each).lower() if isinstance(each, bool) else each}" for key, each in value.items()]
     if _is_scalar(value):
         return [str(value)] if option.multiple else str(value)
     if isinstance(value, list) and value and option.multiple and all(map(_is_scalar, value)):
         return [str(each) for each in value]
-    raise InputError(f"{asked} = {value!r}: type {_accepted(option)}")
+    raise InputError(f"{asked} = {short_repr(value)}: type {_accepted(option)}")
 
 
 def _is_scalar(value: object, *, boolean: bool = False) -> bool:

@@ -149,7 +149,7 @@ def field_values(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, 
     for name, texts in values.items():
         flag = _flag(model.model_fields[name])
         if flag and flag.parse:
-            values[name] = tuple(item for text in texts for item in flag.parse(text, f"--{name}")) or None
+            values[name] = flag.parse(",".join(texts), f"--{name}") if texts else None
     return values
 
 

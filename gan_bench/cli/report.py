@@ -18,7 +18,8 @@ def report(folder: Path, as_json: bool) -> None:
     With --json: print the leaderboard, one row a line.
     """
     from gan_bench import api
-    from gan_bench.cli.ui.tables import print_notice, print_rows, print_runs
+    from gan_bench.cli.ui.output import print_notice
+    from gan_bench.cli.ui.tables import print_rows, print_runs
     from gan_bench.core.events import ignore_events
     from gan_bench.store.store import Store
 

@@ -95,7 +95,8 @@ def stored_runs(out: Path, specs: Sequence[TrainingSpec]) -> list[StoredRun]:
 
 def conclude(runs: Sequence[StoredRun], out: Path, as_json: bool, protocols: Sequence[str] = ()) -> None:
     """Print the results; exit with 1 if the training or the evaluation of a run failed."""
-    from gan_bench.cli.ui.tables import one_line, print_error_line, print_runs
+    from gan_bench.cli.ui.output import one_line, print_error_line
+    from gan_bench.cli.ui.tables import print_runs
 
     if runs and not as_json:
         print_runs(runs, out / "report" / "index.html", protocols)

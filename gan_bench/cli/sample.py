@@ -45,8 +45,8 @@ def sample_(
 ) -> None:
     """Draw images from the generator of RUN: a run id, the beginning of one, or a run's folder."""
     _check(label, out)
-    from gan_bench.cli.ui.tables import print_notice
-    from gan_bench.core.files import write_bytes
+    from gan_bench.cli.ui.output import echo, print_notice
+    from gan_bench.core.files import remove_temporary, write_bytes
     from gan_bench.core.images import png_bytes
     from gan_bench.core.registry import load_plugins
     from gan_bench.store.store import Store
@@ -61,8 +61,9 @@ def sample_(
         raise InputError(f"{spec.run_id} has no best checkpoint: only runs with --eval-every keep one; type last")
     if weights is None:
         raise InputError(f"{spec.run_id} has no checkpoint: choose another run, or train it again with --fresh")
+    remove_temporary(out.absolute().parent, f"{out.name}.")
     write_bytes(out, png_bytes(sample_grid(spec, weights, count, seed)))
-    click.echo(f"{count} images of {spec.run_id} ({checkpoint}): {out}")
+    echo(f"{count} images of {spec.run_id} ({checkpoint}): {out}")
 
 
 def _check(label: int | None, out: Path) -> None:

@@ -50,6 +50,7 @@ def show(
 
     With --json: one object per layer, then one for the model.
     """
+    from gan_bench.cli.ui.output import echo
     from gan_bench.cli.ui.tables import print_rows
     from gan_bench.core.registry import load_plugins
     from gan_bench.models.base import models
@@ -67,7 +68,7 @@ def show(
     spec = matrix.expand(Registries())[0]
     kind = models.get(spec.model)
     if not as_json:
-        click.echo(f"{spec.model}: {kind.title} ({kind.paper})\n{' '.join((kind.__doc__ or '').split())}")
+        echo(f"{spec.model}: {kind.title} ({kind.paper})\n{' '.join((kind.__doc__ or '').split())}")
     for title, rows in layer_rows(spec).items():
         print_rows(rows, as_json=as_json, title=title)
     about = _about(spec, step_flops(spec))
@@ -75,7 +76,7 @@ def show(
         print_rows([about], as_json=True)
     else:
         for key, value in about.items():
-            click.echo(f"{key:<16}{value}")
+            echo(f"{key:<16}{value}")
 
 
 def _about(spec: TrainingSpec, flops: int | None) -> dict[str, Any]:

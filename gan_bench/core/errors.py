@@ -25,13 +25,27 @@ class RunError(GanBenchError):
     """A failure outside the user's input once work has begun, such as a full disk."""
 
 
+class ReadError(RunError):
+    """A file that is not read: missing, not a regular file, a link, too large, damaged, or out of bounds."""
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 class RunTakenError(RunError):
     """The run is leased by another process, which keeps it."""
 
 
 def printable(text: str) -> str:
-    """Return text with every control and format character replaced by a space; newlines stay."""
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+    r"""Return text with control, format and surrogate characters as escapes such as \x1b; newlines stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return " " if char == "\t" else char.encode("unicode_escape").decode("ascii")
 
 
 def first_line(error: BaseException) -> str:

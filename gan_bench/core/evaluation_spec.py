@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from gan_bench.core.frozen import Count, Frozen, Line, Name, UserInput, canonical_json, sha256_hex
+from gan_bench.core.frozen import Count, Counter, Frozen, Line, Name, UserInput, Whole, canonical_json, sha256_hex
 
 Samples = Annotated[int, Field(ge=16, le=10**6)]
 """Images that scores are computed on; they and their features are held in memory."""
@@ -26,8 +26,8 @@ STANDING_BATCHES = 50
 class EvaluationSpec(UserInput):
     """What is computed on a trained generator. Not part of a run's identity."""
 
-    metrics: tuple[Name, ...] = ("fid", "is", "kid", "prc", "modes")
-    extractors: tuple[Name, ...] = ("auto",)
+    metrics: Annotated[tuple[Name, ...], Field(max_length=100)] = ("fid", "is", "kid", "prc", "modes")
+    extractors: Annotated[tuple[Name, ...], Field(max_length=100)] = ("auto",)
     """`auto` is the data set's own classifier, or inception where it has no labels."""
     samples: Samples = 10_000
     draws: Draws = 1
@@ -60,20 +60,20 @@ class EvaluationProtocol(Frozen):
     """Everything a score depends on besides the training; scores of different protocols are never compared."""
 
     dataset: Name
-    dataset_sha256: str
+    dataset_sha256: Line
     reference_split: Split
     n_real: Count
     n_fake: Count
     extractor: Name
-    extractor_sha256: str
-    resize: str
+    extractor_sha256: Line
+    resize: Line
     weights: Weights = "raw"
     batch_norm: Line = "running"
     """Statistics used by the generator's BatchNorm layers, with batch size and count where those matter."""
     kid_subset_size: Count
-    seed: int
-    torch_fidelity_version: str
-    protocol_version: int = 2
+    seed: Whole
+    torch_fidelity_version: Line
+    protocol_version: Counter = 2
 
     @property
     def protocol_id(self) -> str:

@@ -8,14 +8,18 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from gan_bench.core.errors import RunError
+from gan_bench.core.errors import ReadError, RunError
 from gan_bench.core.frozen import finite_or_null
+from gan_bench.core.reading import entries
 
 SUFFIX = ".tmp"
+ATTEMPTS = 3
+ABANDONED_SECONDS = 3600.0
 UNMARKED = 0
 MARKED = re.compile(rf"\..+\.(\d{{1,10}})\.[0-9a-f]{{8}}\{SUFFIX}")
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -58,15 +62,50 @@ def write_bytes(path: Path, data: bytes) -> Path:
 
     Raises RunError, and leaves the old file as it was, where the file system refuses.
     """
-    with temporary(path) as new:
-        write_new(new, data)
-        rename(new, path)
+    for attempt in range(ATTEMPTS):
+        with temporary(path) as new:
+            write_new(new, data)
+            try:
+                rename(new, path)
+            except FileNotFoundError:  # taken for a leftover: `remove_temporary`
+                if attempt == ATTEMPTS - 1:
+                    raise
+                continue
+        break
     return path
+
+
+def remove_temporary(folder: Path, target: str = "", *, older_than: float = 0.0) -> list[Path]:
+    """Remove what killed processes left in a folder, or of one target file in it; return the removed paths.
+
+    Without `older_than` (seconds) only where all files are written by `write_bytes`: a live process that loses its
+    temporary file writes it again. Files that can't be removed stay, and so do folders below.
+    """
+    removed = []
+    for path in leftovers(folder, target):
+        with contextlib.suppress(OSError):
+            if time.time() - path.lstat().st_mtime >= older_than:
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
+def leftovers(folder: Path, target: str = "") -> list[Path]:
+    """Return the temporary files in a folder, or those of one target file; none where it can't be listed."""
+    try:
+        names = [entry.name for entry in entries(folder)]
+    except ReadError:
+        return []
+    return [folder / name for name in names if MARKED.fullmatch(name) and name.startswith(f".{target}")]
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a binary file that replaces `path` once the block ends without an exception; raises OSError."""
+    """Yield a binary file that replaces `path` once the block ends without an exception; raises OSError.
+
+    What killed processes left of the same file more than an hour ago is removed.
+    """
+    remove_temporary(path.parent, f"{path.name}.", older_than=ABANDONED_SECONDS)
     new = path.with_name(f".{path.name}.{UNMARKED}.{secrets.token_hex(4)}{SUFFIX}")
     try:
         with _open_new(new) as file:
@@ -111,14 +150,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def private_folder(path: Path) -> Path:
-    """Return the folder, created if necessary, with access for its owner only (mode 0700)."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o700)
-    return path
 
 
 def temporary_files(folder: Path) -> Iterator[tuple[Path, int]]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gan_bench.core.errors import InputError, unknown
 from gan_bench.core.registry import NAME
@@ -21,13 +21,43 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 """The name of a recipe field or of a score's column."""
 Line = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]*$", max_length=200)]
 """One line of printable text."""
-Scalar: TypeAlias = bool | int | float | Line
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A whole number of 64 bits."""
+Scalar: TypeAlias = bool | Whole | float | Line
 Rates: TypeAlias = tuple[float, float]
 Precision: TypeAlias = Literal["fp32", "tf32", "bf16"]
 
 Rate = Annotated[float, Field(gt=0, lt=10, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Counter = Annotated[int, Field(ge=0, le=10**12)]
+"""A number of steps, epochs, attempts, parameters, ..."""
+Bytes = Annotated[int, Field(ge=0, lt=2**62)]
+Seconds = Annotated[float, Field(ge=0, le=10**10)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Throughput = Annotated[float, Field(ge=0, le=10**12)]
+
+
+def _measured(value: float) -> float:
+    """Return a loss or score; infinity for one that no float32 holds, with which statistics would overflow."""
+    return value if abs(value) <= MAX_MEASURE or math.isnan(value) else math.copysign(math.inf, value)
+
+
+def _tidied(value: object) -> object:
+    """Return text as it can be written, read and shown: Unicode, and not too long."""
+    if not isinstance(value, str):
+        return value
+    text = value if len(value) <= MAX_LOG else value[: MAX_LOG - 1] + "\u2026"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+MAX_SHOWN = 200
+MAX_MEASURE = 1e39
+MAX_LOG = 4000
+Measure = Annotated[float, AfterValidator(_measured)]
+"""A loss, or a score; NaN and infinity are allowed."""
+Text = Annotated[str, BeforeValidator(_tidied)]
+"""Text of any characters, such as a reason or a log; cut off after 4,000 characters."""
 
 
 class Frozen(BaseModel):
@@ -59,11 +89,16 @@ def sha256_hex(text: str) -> str:
 
 
 def finite_or_null(values: Any) -> Any:
-    """Return JSON-like values with None for every number that is not finite."""
+    """Return JSON-like values as JSON can hold them: None for a number that is not finite, ? for a surrogate.
+
+    Lone surrogates come from file names that are not Unicode.
+    """
     if isinstance(values, float):
         return values if math.isfinite(values) else None
+    if isinstance(values, str):
+        return values if values.isascii() else values.encode("utf-8", "replace").decode("utf-8")
     if isinstance(values, Mapping):
-        return {key: finite_or_null(value) for key, value in values.items()}
+        return {_tidied(key): finite_or_null(value) for key, value in values.items()}
     if isinstance(values, Sequence) and not isinstance(values, str | bytes):
         return [finite_or_null(value) for value in values]
     return values
@@ -77,11 +112,20 @@ def validated_fields(kind: type[Any], values: Mapping[str, Any], asked: str) -> 
         raise InputError(f"{asked}: {describe_invalid(error)}") from None
 
 
+def short_repr(value: object) -> str:
+    """Return a value for a message; cut off where it is long, and without the digits of a huge number."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"<{type(value).__name__} too large to show>"
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "\u2026"
+
+
 def describe_invalid(error: ValidationError) -> str:
     """Return the invalid values of a pydantic error in one line."""
     parts = []
     for fault in error.errors():
         name = ".".join(str(part) for part in fault["loc"] if not isinstance(part, int)) or "value"
-        value = "" if fault["type"] == "missing" else f"={fault['input']!r}"
+        value = "" if fault["type"] == "missing" else f"={short_repr(fault['input'])}"
         parts.append(f"{name}{value}: {fault['msg'].removeprefix('Value error, ').lower()}")
     return "; ".join(parts)

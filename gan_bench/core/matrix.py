@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, TypeAlias
@@ -13,6 +14,7 @@ from pydantic import Field
 from gan_bench.core.errors import InputError, unknown
 from gan_bench.core.evaluation_spec import BatchNormStatistics, Draws, EvaluationSpec, Samples, Split
 from gan_bench.core.frozen import Count, Frozen, Rate, Rates, Scalar, Seed, UserInput, validated_fields
+from gan_bench.core.limits import MAX_RUNS
 from gan_bench.core.options import Flag
 from gan_bench.core.parsing import parse_names, parse_rates, parse_seeds
 from gan_bench.core.presets import PRESETS
@@ -48,21 +50,25 @@ class Catalogue(Protocol):
         """Return how many channels a data set's images have."""
 
 
+Seeds: TypeAlias = Annotated[tuple[Seed, ...], Field(max_length=MAX_RUNS)]
+AllRates: TypeAlias = Annotated[tuple[tuple[Rate, Rate], ...], Field(max_length=MAX_RUNS)]
+
+
 class Matrix(UserInput):
     """The cross product of trainings, and how they are evaluated. None: the preset's value, else the recipe's."""
 
     models: Annotated[
         tuple[str, ...],
-        Field(min_length=1),
+        Field(min_length=1, max_length=MAX_RUNS),
         NamesFlag("Names or aliases, as a comma list: vanilla,dcgan.", short="-m"),
     ]
     losses: Annotated[Names, NamesFlag("bce, hinge, ...; by default each model's own.")] = None
     penalties: Annotated[Names, NamesFlag("none, r1, ...; by default each loss's own.")] = None
     dataset: Annotated[str, Flag("auto: mnist where available, else digits.")] = "auto"
     image_size: Annotated[Literal[28, 32, 64] | None, Flag("Only for models of several sizes.")] = None
-    seeds: Annotated[tuple[Seed, ...] | None, Flag("Such as 0-2 or 0,7.", "LIST", parse=parse_seeds)] = None
+    seeds: Annotated[Seeds | None, Flag("Such as 0-2 or 0,7.", "LIST", parse=parse_seeds)] = None
     lrs: Annotated[
-        tuple[tuple[Rate, Rate], ...] | None,
+        AllRates | None,
         Flag("Such as 1e-4,2e-4; G:D for two rates, 4e-4:1e-4.", "LIST", parse=parse_rates),
     ] = None
     """Learning rates of generator and discriminator."""
@@ -70,7 +76,7 @@ class Matrix(UserInput):
     steps: Annotated[Count | None, Flag("Length in updates of G.", "N")] = None
     batch_size: Annotated[Count | None, Flag("Images per batch.", "N")] = None
     precision: Annotated[Literal["auto", "fp32", "tf32", "bf16"], Flag("auto: tf32 on a GPU, else fp32.")] = "auto"
-    settings: dict[str, Scalar] = Field(default_factory=dict)
+    settings: dict[str, Scalar] = Field(default_factory=dict, max_length=200)
     """Recipe values of models, losses and penalties."""
     metrics: Annotated[Names, NamesFlag("fid,is,kid,prc,modes; all of them by default.")] = None
     extractors: Annotated[Names, NamesFlag("mnist-cnn,inception; auto, the default: the data set's own.")] = None
@@ -105,6 +111,7 @@ class Matrix(UserInput):
         """
         if self.epochs is not None and self.steps is not None:
             raise InputError("--epochs and --steps were both given: give one of them")
+        self._check_size()
         models = [catalogue.model(name, self.image_size) for name in self.models]
         penalties = self.penalties or (None,)
         losses = {
@@ -122,6 +129,23 @@ class Matrix(UserInput):
             spec = self._spec(catalogue, name, recipe_type, size, chosen, rates, seed)
             specs.setdefault(spec.sha256, spec)
         return list(specs.values())
+
+    def _check_size(self) -> None:
+        """Raise InputError for more trainings than one command can plan, before any is made."""
+        dimensions = {
+            "models": self.models,
+            "losses": self.losses,
+            "penalties": self.penalties,
+            "learning rates": self.lrs,
+            "seeds": self.seeds,
+        }
+        counts = {name: len(set(values)) for name, values in dimensions.items() if values}
+        runs = math.prod(counts.values())
+        if runs > MAX_RUNS:
+            product = " x ".join(f"{count:,} {name}" for name, count in counts.items() if count > 1)
+            raise InputError(
+                f"{product} are {runs:,} runs: a matrix has at most {MAX_RUNS:,}; split it into several commands"
+            )
 
     def _check_settings(self, recipes: Sequence[type[Frozen]], losses: Sequence[RegularizedLoss]) -> None:
         recipes = [*recipes, *(recipe for loss in losses for recipe in loss.recipe_types)]

@@ -10,8 +10,9 @@ from typing import Any
 
 from gan_bench.core.errors import InputError
 from gan_bench.core.frozen import Rates, Scalar
+from gan_bench.core.limits import MAX_RUNS
 
-MAX_SEEDS = 10_000
+MAX_SEEDS = MAX_RUNS
 
 
 def parse_names(text: str, asked: str) -> tuple[str, ...]:
@@ -24,7 +25,7 @@ def parse_names(text: str, asked: str) -> tuple[str, ...]:
 
 def parse_seeds(text: str, asked: str = "--seeds") -> tuple[int, ...]:
     """Parse a comma list of whole numbers and inclusive ranges such as `0-2,7`; at most 10,000 seeds."""
-    seeds: list[int] = []
+    seeds: dict[int, None] = {}
     for item in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,10})(?:-(\d{1,10}))?\s*", item)
         if not match:
@@ -34,10 +35,10 @@ def parse_seeds(text: str, asked: str = "--seeds") -> tuple[int, ...]:
             raise InputError(f"{asked} {text!r}: the range {item.strip()} runs backwards; type {last}-{first}")
         if last >= 2**31 or last - first >= MAX_SEEDS:
             raise InputError(f"{asked} {text!r}: seeds go up to {2**31 - 1}, at most {MAX_SEEDS:,} in a range")
-        seeds.extend(range(first, last + 1))
+        seeds |= dict.fromkeys(range(first, last + 1))
         if len(seeds) > MAX_SEEDS:
-            raise InputError(f"{asked} {text!r}: more than {MAX_SEEDS:,} seeds; ask for fewer")
-    return tuple(dict.fromkeys(seeds))
+            raise InputError(f"{asked}: more than {MAX_SEEDS:,} seeds; ask for fewer")
+    return tuple(seeds)
 
 
 def parse_rates(text: str, asked: str = "--lrs") -> tuple[Rates, ...]:

@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gan_bench.core.evaluation_spec import EvaluationProtocol, Weights
-from gan_bench.core.frozen import Frozen, Key, Line
+from gan_bench.core.frozen import (
+    Bytes,
+    Count,
+    Counter,
+    Fraction,
+    Frozen,
+    Key,
+    Line,
+    Measure,
+    Seconds,
+    Text,
+    Throughput,
+)
 from gan_bench.core.training_spec import TrainingSpec
 
 if TYPE_CHECKING:
@@ -29,14 +41,14 @@ WhichCheckpoint: TypeAlias = Literal["last", "best"]
 class EpochRecord(Frozen):
     """One line of epochs.csv. Losses and accuracies are means over the epoch's steps."""
 
-    epoch: int
-    step: int
-    d_loss: float
-    g_loss: float
-    d_real_accuracy: float
-    d_fake_accuracy: float
-    epoch_seconds: float
-    images_per_second: float
+    epoch: Counter
+    step: Counter
+    d_loss: Measure
+    g_loss: Measure
+    d_real_accuracy: Fraction
+    d_fake_accuracy: Fraction
+    epoch_seconds: Seconds
+    images_per_second: Throughput
 
 
 class Score(Frozen):
@@ -47,17 +59,17 @@ class Score(Frozen):
     title: Line
     """Its name in tables and on axes, such as FID."""
     better: Literal["lower", "higher"]
-    value: float
+    value: Measure
     protocol: EvaluationProtocol
-    draw: int = 0
+    draw: Counter = 0
     """Which of the independent sample sets of one generator, from 0."""
-    epoch: int
-    step: int
+    epoch: Counter
+    step: Counter
     checkpoint: WhichCheckpoint = "last"
     weights: Weights = "raw"
-    real_reference: float | None = None
+    real_reference: Measure | None = None
     """The value of real images of the other split: training images for `test`, test images for `train`."""
-    noise_reference: float | None = None
+    noise_reference: Measure | None = None
     """The value of uniform noise."""
 
 
@@ -65,43 +77,43 @@ class RunRecord(Frozen):
     """record.json: the outcome of a training; written last, so its presence means that the run is trained."""
 
     schema_version: int = SCHEMA_VERSION
-    run_id: str
+    run_id: Line
     status: Status
     verdict: Verdict = ""
-    verdict_reason: str = ""
-    reason: str = ""
+    verdict_reason: Text = ""
+    reason: Text = ""
     """Why the run failed or diverged; empty for a run that is done."""
-    log_tail: str = ""
+    log_tail: Text = ""
     """The last lines that a failed run's process printed, or its traceback."""
-    caveat: str = ""
+    caveat: Text = ""
     """Why a resumed run may differ from an uninterrupted one: other code, another machine, a GPU."""
-    attempts: int = 1
-    steps: int = 0
-    epochs: int = 0
-    train_seconds: float = 0.0
+    attempts: Counter = 1
+    steps: Counter = 0
+    epochs: Counter = 0
+    train_seconds: Seconds = 0.0
     """Training only, without warm-up, evaluation and disk; of the whole group, not divided by its lanes."""
-    eval_seconds: float = 0.0
+    eval_seconds: Seconds = 0.0
     """Sampling and scoring of this run, all evaluations together."""
-    warmup_seconds: float = 0.0
-    images_per_second: float | None = None
+    warmup_seconds: Seconds = 0.0
+    images_per_second: Throughput | None = None
     """Real images of this run trained on per second of its group's training time."""
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: Bytes | None = None
     """While training, of the whole group. On a GPU: the peak that torch allocated on it, data included. On a CPU:
     the process's peak resident size until its first evaluation."""
-    host_peak_memory_bytes: int | None = None
+    host_peak_memory_bytes: Bytes | None = None
     """The process's peak resident size while it trained this run."""
-    g_params: int = 0
-    d_params: int = 0
-    step_flops: int | None = None
+    g_params: Counter = 0
+    d_params: Counter = 0
+    step_flops: Bytes | None = None
     device: Line = ""
     device_name: Line = ""
-    lanes: int = 1
-    best_epoch: int | None = None
+    lanes: Count = 1
+    best_epoch: Counter | None = None
     """The epoch of the best checkpoint, for runs trained with `--eval-every`."""
-    started_at: str = ""
-    finished_at: str = ""
-    dataset_requested: str = ""
-    evaluation_failure: str = ""
+    started_at: Line = ""
+    finished_at: Line = ""
+    dataset_requested: Text = ""
+    evaluation_failure: Text = ""
     """Why the last evaluation of a trained run failed; the same command evaluates it again."""
 
     @property
@@ -133,6 +145,14 @@ class StoredRun:
         if len(epochs) > 1 and epochs[-1].step - epochs[-2].step < epochs[0].step:
             epochs = epochs[:-1]
         return statistics.median(epoch.epoch_seconds for epoch in epochs) if epochs else None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run that is left out of everything that is read, and why: its files are damaged, or out of bounds."""
+
+    run_id: str
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from gan_bench.core.errors import InputError, unknown
+from gan_bench.core.errors import InputError, ReadError, unknown
+from gan_bench.core.limits import MAX_PLUGIN_BYTES
+from gan_bench.core.reading import exists, read_bytes
 
 T = TypeVar("T")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -121,8 +123,12 @@ def load_plugins(files: Sequence[Path]) -> None:
     for file in files:
         if file.resolve() in _loaded_plugins:
             continue
-        if not file.is_file():
+        if not exists(file):
             raise InputError(f"--plugin {file}: no such file")
+        try:
+            read_bytes(file, max_bytes=MAX_PLUGIN_BYTES)  # refuses a folder, a FIFO, a device
+        except ReadError as error:
+            raise InputError(f"--plugin {error}; name a Python file") from error
         module_spec = importlib.util.spec_from_file_location(f"gan_bench_plugin_{file.stem}", file)
         if module_spec is None or module_spec.loader is None:
             raise InputError(f"--plugin {file}: not a Python file; name a file that ends in .py")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
@@ -23,6 +25,7 @@ from gan_bench.core.frozen import (
 )
 
 DEFAULT_IMAGE_SIZE = 28
+MAX_IMAGE_SIZE = 1024
 NO_PENALTY = "none"
 
 
@@ -73,7 +76,7 @@ class TrainingSpec(Frozen):
     loss: Name
     penalty: PenaltyName = NO_PENALTY
     dataset: Name
-    image_size: Count
+    image_size: Annotated[int, Field(ge=1, le=MAX_IMAGE_SIZE)]
     channels: Literal[1, 3]
     seed: Seed
     lr_g: Rate
@@ -82,19 +85,26 @@ class TrainingSpec(Frozen):
     epochs: Count | None = None
     steps: Count | None = None
     precision: Precision = "fp32"
-    settings: dict[Key, Scalar]
+    settings: Annotated[dict[Key, Scalar], Field(max_length=200)]
     """All other recipe values of the model, the loss and the penalty: beta1, beta2, d_steps, z_dim, width, ..."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> TrainingSpec:
+        """Return a copy with other values, whose hash and ids are computed anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("sha256", "run_id", "group_key"):
+            copied.__dict__.pop(name, None)
+        return copied
 
     def canonical(self) -> str:
         """Return the spec as JSON with sorted keys: equal specs give equal text."""
         return canonical_json(self.model_dump(mode="json"))
 
-    @property
+    @functools.cached_property
     def sha256(self) -> str:
         """The hash of the canonical JSON, in hex."""
         return sha256_hex(self.canonical())
 
-    @property
+    @functools.cached_property
     def run_id(self) -> str:
         """A readable slug and the first 10 hex digits of the hash: a safe file name of at most 64 characters."""
         rates = f"{self.lr_g:g}" if self.lr_g == self.lr_d else f"{self.lr_g:g}-{self.lr_d:g}"
@@ -103,7 +113,7 @@ class TrainingSpec(Frozen):
         slug = re.sub(r"[^a-z0-9._-]", "", slug.lower()).lstrip("._-")
         return f"{slug[:53]}-{self.sha256[:10]}"
 
-    @property
+    @functools.cached_property
     def group_key(self) -> str:
         """Runs with equal keys differ only in seed and learning rates: they can be lanes of one program."""
         return canonical_json(self.model_dump(mode="json", exclude={"seed", "lr_g", "lr_d"}))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
+import math
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_bench.core.errors import InputError
+from gan_bench.core.decoding import gunzip
+from gan_bench.core.errors import InputError, ReadError
 from gan_bench.core.events import OnEvent
+from gan_bench.core.limits import MAX_ARCHIVE_BYTES
+from gan_bench.core.reading import read_bytes
 from gan_bench.data.base import Dataset, ImageData
 from gan_bench.data.download import fetch, file_md5
 
+MAX_RANK = 4
 ALTERNATIVE = "or --dataset digits, which needs no download"
 
 
@@ -57,7 +60,7 @@ class MnistArchives(Dataset):
     def load(self, root: Path, *, offline: bool, on_event: OnEvent) -> ImageData:
         """Return the data set from its archives; download missing ones unless `offline`."""
         self.download_missing(root, offline=offline, on_event=on_event)
-        arrays = [read_idx((self.folder(root) / name).read_bytes(), name) for name, _ in self.resources()]
+        arrays = [read_idx(_archive(self.folder(root) / name), name) for name, _ in self.resources()]
         return image_data(self, self.name, arrays)
 
     def download_missing(self, root: Path, *, offline: bool, on_event: OnEvent) -> None:
@@ -84,6 +87,13 @@ class MnistArchives(Dataset):
             fetch(urls, path, f"md5:{md5}", deadline=deadline, hint=hint, on_event=on_event)
 
 
+def _archive(path: Path) -> bytes:
+    try:
+        return read_bytes(path, max_bytes=MAX_ARCHIVE_BYTES)
+    except ReadError as error:
+        raise InputError(f"{error}; {ALTERNATIVE}") from error
+
+
 def image_data(dataset: Dataset, name: str, arrays: list[Tensor]) -> ImageData:
     """Return the ImageData of training images and labels, test images and labels as IDX files store them."""
     train, train_labels, test, test_labels = arrays
@@ -99,13 +109,14 @@ def image_data(dataset: Dataset, name: str, arrays: list[Tensor]) -> ImageData:
 def read_idx(packed: bytes, name: str) -> Tensor:
     """Return the uint8 array of a gzipped IDX file: two zero bytes, type 8, number of sizes, sizes, values."""
     try:
-        raw = gzip.decompress(packed)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{name} is not a valid gzip file ({error}): delete it to download it again") from None
+        raw = gunzip(packed, name, max_bytes=MAX_ARCHIVE_BYTES)
+    except ReadError as error:
+        raise InputError(f"{error}: delete it to download it again") from None
     rank = raw[3] if len(raw) >= 4 else 0
     start = 4 + 4 * rank
     sizes = np.frombuffer(raw[4:start], dtype=">u4") if len(raw) >= start else np.zeros(0, dtype=">u4")
-    if raw[:3] != b"\0\0\x08" or len(sizes) != rank or len(raw) - start != int(np.prod(sizes)):
+    count = math.prod(int(size) for size in sizes)
+    if raw[:3] != b"\0\0\x08" or not 1 <= rank <= MAX_RANK or len(sizes) != rank or len(raw) - start != count:
         raise InputError(f"{name} is not an IDX file of bytes: delete it to download it again")
     values = np.frombuffer(raw, dtype=np.uint8, offset=start).reshape([int(size) for size in sizes])
     return torch.from_numpy(values.copy())

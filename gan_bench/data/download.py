@@ -11,9 +11,12 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gan_bench.core.errors import InputError
+from gan_bench.core.errors import InputError, ReadError
 from gan_bench.core.events import Notice, OnEvent
 from gan_bench.core.files import atomic_file
+from gan_bench.core.limits import MAX_ARCHIVE_BYTES
+from gan_bench.core.private_folder import make_folders
+from gan_bench.core.reading import file_hash
 
 SOCKET_SECONDS = 10.0
 CHUNK = 1 << 18
@@ -21,19 +24,23 @@ DOWNLOAD_ERRORS = (OSError, http.client.HTTPException, ValueError)
 
 
 @functools.lru_cache(maxsize=64)
-def _md5(path: Path, size: int, modified_ns: int) -> str:
+def _hash(path: Path, algorithm: str, size: int, modified_ns: int) -> str:
     del size, modified_ns  # part of the cache key: a changed file is read again
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return file_hash(path, max_bytes=MAX_ARCHIVE_BYTES, algorithm=algorithm)
+
+
+def known_hash(path: Path, algorithm: str) -> str | None:
+    """Return the hash of a file in hex, or None if it does not exist or is not readable; read once per content."""
+    try:
+        stat = path.stat()
+        return _hash(path, algorithm, stat.st_size, stat.st_mtime_ns)
+    except (OSError, ReadError):
+        return None
 
 
 def file_md5(path: Path) -> str | None:
     """Return the MD5 of a file in hex, or None if it does not exist or is not readable."""
-    try:
-        stat = path.stat()
-        return _md5(path, stat.st_size, stat.st_mtime_ns)
-    except OSError:
-        return None
+    return known_hash(path, "md5")
 
 
 def fetch(
@@ -77,7 +84,7 @@ def _chunks(url: str, deadline: float) -> Iterator[bytes]:
 
 def _require_writable(path: Path, hint: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:

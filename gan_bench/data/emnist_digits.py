@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
-from gan_bench.core.errors import InputError
+from gan_bench.core.errors import InputError, ReadError
 from gan_bench.core.events import OnEvent
+from gan_bench.core.limits import MAX_ARCHIVE_BYTES
+from gan_bench.core.reading import open_regular
 from gan_bench.data.archives import MnistArchives, image_data, read_idx, torchvision_dataset
 from gan_bench.data.base import ImageData, datasets
 
@@ -37,14 +40,26 @@ class EmnistDigits(MnistArchives):
         self.download_missing(root, offline=offline, on_event=on_event)
         path = self.folder(root) / self.resources()[0][0]
         try:
-            with zipfile.ZipFile(path) as archive:
-                arrays = [read_idx(archive.read(member), member) for member in MEMBERS]
-        except (zipfile.BadZipFile, KeyError) as error:
+            with (
+                open_regular(path, max_bytes=MAX_ARCHIVE_BYTES) as file,
+                zipfile.ZipFile(file) as archive,
+            ):
+                arrays = [read_idx(_member(archive, name), name) for name in MEMBERS]
+        except (zipfile.BadZipFile, KeyError, NotImplementedError, ValueError, zlib.error, ReadError) as error:
             raise InputError(
                 f"{path} is not the EMNIST archive ({error}): delete it to download it again"
             ) from None
         upright = [array.transpose(1, 2) if array.ndim == 3 else array for array in arrays]
         return image_data(self, self.name, upright)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a member of the archive, of bounded size whatever the archive says."""
+    with archive.open(name) as file:
+        data = file.read(MAX_ARCHIVE_BYTES + 1)
+    if len(data) > MAX_ARCHIVE_BYTES:
+        raise ReadError(f"{name} is too large")
+    return data
 
 
 datasets.register("emnist-digits")(EmnistDigits("emnist-digits", "EMNIST", "EMNIST digits", "arXiv 1702.05373"))

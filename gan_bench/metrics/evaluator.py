@@ -15,12 +15,12 @@ from gan_bench.core.events import OnEvent
 from gan_bench.core.records import Score, WhichCheckpoint
 from gan_bench.data.base import ImageData, resized
 from gan_bench.metrics.base import Metric, metrics, resolve_metrics
+from gan_bench.metrics.cache_folder import trusted_cache
 from gan_bench.metrics.extractors.base import (
     Extractor,
     ExtractorContext,
     ExtractorSource,
     ImageCounter,
-    default_cache,
 )
 from gan_bench.metrics.extractors.lookup import default_extractor, find_extractor
 from gan_bench.metrics.fidelity import SEED, VERSION
@@ -43,7 +43,7 @@ class Evaluator:
     fewer than generated ones where that split is small, and is None for a metric that is undefined for so few.
     The noise reference is the score of n_fake images of uniform noise.
 
-    `cache_dir` holds real features and references; None is a folder in the user's cache.
+    `cache_dir` holds real features and references; None is a folder in the user's cache. See `trusted_cache`.
     Raises InputError for an unknown metric or extractor, too few images, or unavailable weights.
     """
 
@@ -57,7 +57,7 @@ class Evaluator:
         offline: bool,
         on_event: OnEvent,
     ) -> None:
-        folder = cache_dir if cache_dir is not None else default_cache()
+        folder = trusted_cache(cache_dir, on_event)
         self.data = data
         self.spec = spec
         self.context = ExtractorContext(data, device, folder, offline, on_event)

@@ -6,8 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from gan_bench.core.frozen import sha256_hex
 from gan_bench.core.records import StoredRun
 from gan_bench.core.training_spec import TrainingSpec
+
+MAX_VARIANT = 160
 
 
 def labels(runs: Sequence[StoredRun]) -> dict[str, str]:
@@ -35,8 +38,14 @@ def variants(runs: Sequence[StoredRun]) -> dict[str, str]:
         keys = sorted(set().union(*members.values()))
         differing = [key for key in keys if len({str(values.get(key)) for values in members.values()}) > 1]
         for run_id, values in members.items():
-            texts[run_id] = ", ".join(f"{key}={values[key]}" for key in differing if values.get(key) is not None)
+            text = ", ".join(f"{key}={values[key]}" for key in differing if values.get(key) is not None)
+            texts[run_id] = _short(text)
     return texts
+
+
+def _short(text: str) -> str:
+    """Return a variant that fits a table; a long one is cut off, and stays distinct by its hash."""
+    return text if len(text) <= MAX_VARIANT else f"{text[:MAX_VARIANT]}… {sha256_hex(text)[:6]}"
 
 
 def _conditions(spec: TrainingSpec) -> dict[str, Any]:

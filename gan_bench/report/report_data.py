@@ -9,7 +9,7 @@ import pandas as pd
 import seaborn as sns
 
 from gan_bench.core.errors import InputError
-from gan_bench.core.records import StoredRun
+from gan_bench.core.records import LeftOut, StoredRun
 from gan_bench.report.dataframes import epochs_frame, protocol_order, protocol_text, runs_frame, scores_frame
 from gan_bench.report.tables.leaderboard import KEY, leaderboard_table
 from gan_bench.report.tables.summary import summary_table
@@ -31,6 +31,8 @@ class ReportData:
     """Protocol ids, the main one first; the empty id of runs that no protocol scored is last."""
     colors: Mapping[str, str]
     """A label's color, the same in every plot."""
+    left_out: Sequence[LeftOut] = ()
+    """Runs of the folder whose files are damaged."""
 
     def board(self, protocol_id: str) -> pd.DataFrame:
         """Return the leaderboard of one protocol, best first."""
@@ -47,7 +49,7 @@ class ReportData:
         return self.training_scores.merge(self.leaderboard[KEY], on=KEY)
 
 
-def report_data(runs: Sequence[StoredRun]) -> ReportData:
+def report_data(runs: Sequence[StoredRun], left_out: Sequence[LeftOut] = ()) -> ReportData:
     """Compute the dataframes of a report; raise InputError without runs."""
     if not runs:
         raise InputError("no run has a result yet: train some with `gan-bench run`, then report them")
@@ -70,6 +72,7 @@ def report_data(runs: Sequence[StoredRun]) -> ReportData:
         leaderboard=leaderboard,
         protocols=protocols,
         colors=_colors(sorted(frame["label"].unique())),
+        left_out=left_out,
     )
 
 

@@ -8,9 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_bench.core.errors import RunError
-from gan_bench.core.files import inside
-from gan_bench.core.images import open_image
+from gan_bench.core.errors import ReadError
+from gan_bench.core.images import MAX_PIXELS, open_image
 from gan_bench.core.records import StoredRun
 from gan_bench.report.report_data import ReportData
 
@@ -18,6 +17,8 @@ Grid: TypeAlias = NDArray[np.uint8]
 
 TILES = 8
 PADDING = 2
+MAX_EDGE = 1200
+"""Pixels of a panel's side at most."""
 
 
 def typical_runs(data: ReportData) -> dict[str, StoredRun]:
@@ -42,14 +43,14 @@ def typical_runs(data: ReportData) -> dict[str, StoredRun]:
 def read_grid(file: Path, tiles: int, image_size: int) -> Grid | None:
     """Return the first `tiles` x `tiles` images of a grid, uint8 [H, W, 3]; None for an unreadable file.
 
-    None also for a link that leads out of the run's folder: results may come from others.
+    None also for a link, and for an image larger than a grid of that many images can be: results may come from
+    others. A grid of large images is reduced to what a plot can show.
     """
-    if not inside(file, file.parent.parent):
-        return None
+    edge, largest = (min(count, TILES) * (image_size + PADDING) + PADDING for count in (tiles, TILES))
     try:
-        with open_image(file) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except RunError:
+        with open_image(file, root=file.parents[2], max_pixels=min(MAX_PIXELS, largest**2)) as image:
+            part = image.crop((0, 0, min(edge, image.width), min(edge, image.height))).convert("RGB")
+            part.thumbnail((MAX_EDGE, MAX_EDGE))
+            return np.asarray(part)
+    except ReadError:
         return None
-    edge = min(tiles, TILES) * (image_size + PADDING) + PADDING
-    return pixels[:edge, :edge]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from gan_bench.core.errors import InputError
-from gan_bench.core.files import inside, write_bytes, write_error
-from gan_bench.core.records import StoredRun
+from gan_bench.core.files import inside, remove_temporary, write_bytes, write_error
+from gan_bench.core.records import LeftOut, StoredRun
 from gan_bench.report.csv_text import csv_bytes
 from gan_bench.report.page.render import render_html, render_markdown
 from gan_bench.report.plots.base import plots
@@ -34,18 +34,21 @@ class ReportPaths:
     plots: Sequence[Path]
 
 
-def write_files(runs: Sequence[StoredRun], out: Path) -> ReportPaths:
+def write_files(runs: Sequence[StoredRun], out: Path, left_out: Sequence[LeftOut] = ()) -> ReportPaths:
     """Write every file of the report into `out`, each atomically; equal runs give equal bytes.
 
-    Plots of an earlier report that no longer apply are deleted. Raises InputError without runs, or where a link
-    leads out of the folder that contains `out`; RunError where the file system refuses.
+    `left_out` are the damaged runs of the folder, which the page names. Plots of an earlier report that no longer
+    apply are deleted, and so are the incomplete files of a report that was killed. Raises InputError without runs,
+    or where a link leads out of the folder that contains `out`; RunError where the file system refuses.
     """
     _check_links(out)
-    data = report_data(runs)
+    data = report_data(runs, left_out)
     rendered = render_plots(data)
     parquet = io.BytesIO()
     _uniform_settings(data.runs).to_parquet(parquet, index=False)
     _make_folder(out / "plots")
+    for folder in (out, out / "plots"):
+        remove_temporary(folder)
     return ReportPaths(
         folder=out,
         runs_csv=write_bytes(out / "runs.csv", csv_bytes(data.runs)),
@@ -92,5 +95,8 @@ def _write_plots(rendered: Sequence[RenderedPlot], folder: Path) -> list[Path]:
         written.append(write_bytes(folder / f"{plot.name}.svg", plot.svg))
     for name in plots.names():
         for stale in {folder / f"{name}.png", folder / f"{name}.svg"} - set(written):
-            stale.unlink(missing_ok=True)
+            try:
+                stale.unlink(missing_ok=True)
+            except OSError as error:
+                raise write_error(stale, error) from error
     return written

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 
 from gan_bench.core import signals
-from gan_bench.core.errors import RunError
+from gan_bench.core.errors import ReadError, RunError
 from gan_bench.core.events import EvaluationProgress, OnEvent, RunFinished
 from gan_bench.core.failures import failure_reason, log_tail
 from gan_bench.core.records import RunRecord, Score
@@ -45,9 +45,10 @@ def evaluate_run(spec: TrainingSpec, store: Store, context: RunContext, on_event
         scores = score_draws(spec, record, draws, evaluator, store, context, on_event)
         verdict, reason = judge([*store.scores(spec), *scores])
         update = {"verdict": verdict, "verdict_reason": reason, "evaluation_failure": "", "log_tail": ""}
-    except (RunError, BrokenPipeError, ConnectionResetError):  # a disk error, or the reader of events is gone
-        raise
     except Exception as error:
+        disk_or_reader = isinstance(error, RunError | BrokenPipeError | ConnectionResetError)
+        if disk_or_reader and not isinstance(error, ReadError):  # a disk error, or the reader of events is gone
+            raise
         update = {"evaluation_failure": failure_reason(error), "log_tail": log_tail(traceback.format_exc())}
     changed = record.model_copy(update=update)
     if changed != record or scores:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from gan_bench.core.errors import RunTakenError
@@ -14,6 +15,7 @@ from gan_bench.runner.context import RunContext
 from gan_bench.runner.evaluate import evaluate_run
 from gan_bench.runner.group_training import GroupTraining
 from gan_bench.store.store import Store
+from gan_bench.training.checkpoint_fit import require_fit
 
 
 def run_group(group: Group, on_event: OnEvent, *, context: RunContext) -> None:
@@ -44,7 +46,7 @@ def _by_step(
     store: Store, specs: Sequence[TrainingSpec]
 ) -> list[tuple[list[TrainingSpec], list[Checkpoint | None]]]:
     """Return the runs with their checkpoints, those at equal steps together, because lanes advance in lockstep."""
-    found = {spec: store.resume(spec) for spec in specs}
+    found = {spec: store.resume(spec, functools.partial(require_fit, spec)) for spec in specs}
     steps = {spec: int(checkpoint.state["step"]) if checkpoint else 0 for spec, checkpoint in found.items()}
     together = [
         [spec for spec in specs if steps[spec] == step] for step in sorted({*steps.values()}, reverse=True)

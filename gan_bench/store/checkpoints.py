@@ -10,26 +10,37 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError
 
-from gan_bench.core.errors import RunError, first_line
+from gan_bench.core.decoding import parse_json
+from gan_bench.core.errors import ReadError, RunError, first_line
 from gan_bench.core.events import Notice, OnEvent, ignore_events
 from gan_bench.core.files import temporary, write_new
 from gan_bench.core.frozen import canonical_json
+from gan_bench.core.limits import GIB, MAX_ARRAYS_BYTES, MAX_STATE_BYTES, MAX_STATE_VALUES
+from gan_bench.core.reading import file_hash
 from gan_bench.core.records import Checkpoint
+from gan_bench.core.tensor_file import parse_tensors
 from gan_bench.store import fenced_writes, leases
 from gan_bench.store.run_folder import RunFolder
 
 FLOAT = "$float"
 DISCARDED = Checkpoint({}, {"discarded": True})
 """Marks that there is no checkpoint. Written instead of removing one, because a removal can't be fenced."""
+
+
+Accepts = Callable[[Checkpoint], None]
+"""Raises RunError for a checkpoint that can't be used; it then counts as damaged."""
+
+
+def accept_any(checkpoint: Checkpoint) -> None:
+    """Accept every checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,10 @@ def save(folder: RunFolder, name: str, checkpoint: Checkpoint, *, spare: bool = 
     """Replace the pair called `name`; with `spare`, the old one becomes the previous pair."""
     # In C order: safetensors stores raw bytes, which would permute a channels_last weight.
     arrays = safetensors.numpy.save({key: np.asarray(a, order="C") for key, a in checkpoint.arrays.items()})
+    if len(arrays) > MAX_ARRAYS_BYTES:
+        raise RunError(
+            f"{folder.run_id}: a checkpoint of {len(arrays) / GIB:.1f} GiB, more than can be read again"
+        )
     state = canonical_json(_encoded(checkpoint.state))
     head = {"arrays_sha256": _sha256(arrays), "state_sha256": _sha256(state.encode()), "state": json.loads(state)}
     text = json.dumps(head, indent=1) + "\n"
@@ -62,15 +77,15 @@ def exists(folder: RunFolder, name: str) -> bool:
     return folder.has(_head(name)) or folder.has(_head(_previous(name)))
 
 
-def load(folder: RunFolder, name: str, on_event: OnEvent) -> Checkpoint | None:
+def load(folder: RunFolder, name: str, on_event: OnEvent, accepts: Accepts = accept_any) -> Checkpoint | None:
     """Return the newest intact checkpoint called `name`, or None; emit a notice for a damaged one."""
-    pair = _newest(folder, name, on_event)
+    pair = _newest(folder, name, on_event, accepts)
     return pair.checkpoint if pair else None
 
 
-def restore(folder: RunFolder, name: str, on_event: OnEvent) -> Checkpoint | None:
+def restore(folder: RunFolder, name: str, on_event: OnEvent, accepts: Accepts = accept_any) -> Checkpoint | None:
     """Return the checkpoint that `load` returns, and copy it to the newest pair, which replaces a damaged one."""
-    pair = _newest(folder, name, on_event)
+    pair = _newest(folder, name, on_event, accepts)
     if pair is None:
         return None
     _copy(folder, (pair.head, pair.arrays), _paths(folder, name))
@@ -95,31 +110,36 @@ def spares(folder: RunFolder, name: str) -> list[Path]:
     return [path for path in _paths(folder, _previous(name)) if path.is_file()]
 
 
-def _newest(folder: RunFolder, name: str, on_event: OnEvent) -> _Pair | None:
+def _newest(folder: RunFolder, name: str, on_event: OnEvent, accepts: Accepts = accept_any) -> _Pair | None:
     for head in (_head(name), _head(_previous(name))):
         if not folder.has(head):
             continue
         try:
             pair = _read(folder, head, name)
-        except (RunError, OSError, ValueError, RecursionError, SafetensorError) as fault:
-            on_event(Notice(f"{folder.path / head}: damaged, not used: {first_line(fault)[:200]}"))
+            if pair.checkpoint.state != DISCARDED.state:
+                accepts(pair.checkpoint)
+        except RunError as fault:
+            on_event(Notice(f"{folder.path / head}: damaged, not used: {first_line(fault)[:400]}"))
             continue
         return pair if pair.checkpoint.state != DISCARDED.state else None
     return None
 
 
 def _read(folder: RunFolder, head: str, name: str) -> _Pair:
-    values = json.loads(folder.file(head).read_bytes())
+    where = str(folder.path / head)
+    values = parse_json(folder.read(head, MAX_STATE_BYTES), where, max_values=MAX_STATE_VALUES)
     if not isinstance(values, dict) or not isinstance(values.get("state"), dict):
-        raise ValueError("not a checkpoint")
+        raise ReadError("not a checkpoint")
     if _sha256(canonical_json(values["state"]).encode()) != values.get("state_sha256"):
-        raise ValueError("its state does not match its checksum")
-    for path, data in _candidates(folder, name):
-        if _sha256(data) == values.get("arrays_sha256"):
-            return _Pair(
-                folder.file(head), path, Checkpoint(safetensors.numpy.load(data), _decoded(values["state"]))
-            )
-    raise ValueError("its arrays are missing or don't match their checksum")
+        raise ReadError("its state does not match its checksum")
+    for path in _candidates(folder, name):
+        if file_hash(path, max_bytes=MAX_ARRAYS_BYTES, root=folder.runs) != values.get("arrays_sha256"):
+            continue
+        data = folder.read(path.name, MAX_ARRAYS_BYTES)
+        if _sha256(data) == values.get("arrays_sha256"):  # it may have been replaced in between
+            arrays = parse_tensors(data, str(path)).arrays
+            return _Pair(folder.file(head), path, Checkpoint(arrays, _decoded(values["state"])))
+    raise ReadError("its arrays are missing or don't match their checksum")
 
 
 def _copy(folder: RunFolder, sources: tuple[Path, Path], targets: tuple[Path, Path]) -> None:
@@ -129,11 +149,10 @@ def _copy(folder: RunFolder, sources: tuple[Path, Path], targets: tuple[Path, Pa
             fenced_writes.copy(folder, source, target)
 
 
-def _candidates(folder: RunFolder, name: str) -> Iterator[tuple[Path, bytes]]:
+def _candidates(folder: RunFolder, name: str) -> Iterator[Path]:
     for arrays in (_arrays(name), _arrays(_previous(name))):
         if folder.has(arrays):
-            path = folder.file(arrays)
-            yield path, path.read_bytes()
+            yield folder.file(arrays)
 
 
 def _encoded(value: object) -> object:
@@ -152,6 +171,8 @@ def _encoded(value: object) -> object:
 def _decoded(value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) == {FLOAT}:
+            if value[FLOAT] not in ("nan", "inf", "-inf"):
+                raise ReadError("a number in its state is not valid")
             return float(value[FLOAT])
         return {key: _decoded(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from gan_bench.core.errors import RunError
+from gan_bench.core.errors import ReadError
+from gan_bench.core.limits import MAX_ARRAYS_BYTES, MAX_SUMS_BYTES
+from gan_bench.core.reading import entries, file_hash
+from gan_bench.core.records import RunRecord
 from gan_bench.store import fenced_writes
-from gan_bench.store.run_folder import ENVIRONMENT, EPOCHS, RECORD, SCORES, SPEC, RunFolder
+from gan_bench.store.run_folder import ENVIRONMENT, EPOCHS, RECORD, SAMPLES, SCORES, SPEC, RunFolder
 
 SUMS = "SHA256SUMS"
 READ = (SPEC, ENVIRONMENT, EPOCHS, SCORES, RECORD)
@@ -27,7 +30,7 @@ Sums = dict[str, set[str]]
 
 def write(folder: RunFolder, record: bytes) -> None:
     """Write the checksums of the folder's files, and of `record`, which is written next, last of all."""
-    sums = {name: {_sum(path)} for name, path in files(folder).items()}
+    sums = {name: {_sum(folder, name)} for name in files(folder)}
     sums[RECORD] = {_sha256(record)}
     _write(folder, sums, {})
 
@@ -42,7 +45,7 @@ def replace(folder: RunFolder, contents: Mapping[str, bytes]) -> None:
     sums = _read(folder) if folder.has(SUMS) else {}
     new = {**sums, **{name: {_sha256(data)} for name, data in contents.items()}}
     if sums:
-        _write(folder, new, {name: {_sum(folder.file(name))} for name in contents if folder.has(name)})
+        _write(folder, new, {name: {_sum(folder, name)} for name in contents if folder.has(name)})
     for name, data in contents.items():
         fenced_writes.write_bytes(folder, folder.file(name), data)
     if sums:
@@ -52,44 +55,88 @@ def replace(folder: RunFolder, contents: Mapping[str, bytes]) -> None:
 def files(folder: RunFolder) -> dict[str, Path]:
     """Return the files of a run by their names within its folder, without spares, hidden files and SHA256SUMS."""
     found = {}
-    for place in (folder.path, folder.samples):
-        for path in sorted(place.iterdir()) if place.is_dir() else []:
-            hidden = path.name.startswith(".") or SPARE in path.name or path.name == SUMS
-            if not hidden and not path.is_symlink() and path.is_file():
+    for place in (folder.path, folder.path / SAMPLES):
+        for entry in entries(place, root=folder.runs):
+            hidden = entry.name.startswith(".") or SPARE in entry.name or entry.name == SUMS
+            if not hidden and entry.is_file(follow_symlinks=False):
+                path = place / entry.name
                 found[path.relative_to(folder.path).as_posix()] = path
     return found
 
 
-def check(folder: RunFolder) -> None:
-    """Raise RunError if a file that reports are made from does not match its checksum.
+def read(folder: RunFolder) -> tuple[dict[str, bytes], RunRecord] | None:
+    """Return the contents of the files that reports are made from, and the record among them; None without one.
 
-    If SHA256SUMS changes meanwhile, another process is replacing files, and they are checked again.
+    Raises ReadError for a trained run with a file that does not match its checksum: nothing but the record is
+    looked at before. A failed run may be in training again, so its files may have changed.
+    """
+
+    def is_trained(contents: Mapping[str, bytes]) -> bool:
+        return RECORD in contents and folder.parse_record(contents[RECORD]).status != "failed"
+
+    contents = _settled(folder, is_trained) if folder.has(RECORD) else {}
+    return (contents, folder.parse_record(contents[RECORD])) if RECORD in contents else None
+
+
+def check(folder: RunFolder) -> None:
+    """Raise ReadError if a file that reports are made from does not match its checksum."""
+    _settled(folder, lambda contents: True)
+
+
+def _settled(folder: RunFolder, is_judged: Callable[[Mapping[str, bytes]], bool]) -> dict[str, bytes]:
+    """Return the contents of the files, which match their checksums if they are judged by them.
+
+    If SHA256SUMS changes meanwhile, another process is replacing files, and they are read again.
     """
     before = b""
-    while fault := next(faults(folder, READ), None):
-        now = folder.file(SUMS).read_bytes() if folder.has(SUMS) else b""
+    while True:
+        now = folder.read(SUMS, MAX_SUMS_BYTES) if folder.has(SUMS) else b""
+        contents = {name: folder.read(name) for name in READ if folder.has(name)}
+        fault = _first_fault(folder, contents, now) if now and is_judged(contents) else ""
+        if not fault:
+            return contents
         if now == before:
-            raise RunError(fault[1])
+            raise ReadError(fault)
         before = now
 
 
-def faults(folder: RunFolder, names: tuple[str, ...] | None = None) -> Iterator[tuple[str, str]]:
-    """Yield (file name, fault) for the files called `names`, or for all, that don't match their checksums.
+def _first_fault(folder: RunFolder, contents: Mapping[str, bytes], text: bytes) -> str:
+    sums = _parse(folder, text)
+    for name in READ:
+        digest = _sha256(contents[name]) if name in contents else None
+        if fault := _fault(folder, name, digest, sums):
+            return fault
+    return ""
+
+
+def _fault(folder: RunFolder, name: str, digest: str | None, sums: Sums) -> str:
+    """Return what is wrong with a file; `digest` is None for a file that is missing."""
+    path = folder.path / name
+    if name not in sums:
+        return f"{path}: has no line in {SUMS}, or {SUMS} was changed" if digest else ""
+    if digest is None:
+        return f"{path}: is missing, or {SUMS} was changed"
+    return "" if digest in sums[name] else f"{path}: was changed after it was written, or {SUMS} was"
+
+
+def faults(folder: RunFolder) -> Iterator[tuple[str, str]]:
+    """Yield (file name, fault) for all files that don't match their checksums.
 
     A folder without SHA256SUMS has no faults here; `doctor` reports that.
     """
     if not folder.has(SUMS):
         return
     sums = _read(folder)
-    for name in names or sorted({*READ, *sums}):
-        path = folder.file(name)
-        if name not in sums:
-            if path.is_file():
-                yield name, f"{path}: has no line in {SUMS}, or {SUMS} was changed"
-        elif not path.is_file():
-            yield name, f"{path}: is missing, or {SUMS} was changed"
-        elif _sum(path) not in sums[name]:
-            yield name, f"{path}: was changed after it was written, or {SUMS} was"
+    for name in sorted({*READ, *sums}):
+        try:
+            digest = _sum(folder, name)
+        except ReadError as error:
+            if not error.missing:
+                yield name, str(error)
+                continue
+            digest = None
+        if fault := _fault(folder, name, digest, sums):
+            yield name, fault
 
 
 def orphans(folder: RunFolder) -> list[str]:
@@ -104,25 +151,21 @@ def _write(folder: RunFolder, sums: Sums, previous: Sums) -> None:
 
 
 def _read(folder: RunFolder) -> Sums:
-    path = folder.file(SUMS)
-    try:
-        matches = [LINE.fullmatch(line) for line in path.read_text(encoding="ascii").splitlines()]
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: can't be read: {error}") from error
-    if not matches or not all(matches):
-        raise RunError(f"{path}: is not a list of checksums, or is incomplete")
+    return _parse(folder, folder.read(SUMS, MAX_SUMS_BYTES))
+
+
+def _parse(folder: RunFolder, text: bytes) -> Sums:
     sums: Sums = {}
-    for match in filter(None, matches):
+    for line in text.decode("latin-1").splitlines() or [""]:
+        match = LINE.fullmatch(line)
+        if not match:
+            raise ReadError(f"{folder.path / SUMS}: is not a list of checksums, or is incomplete")
         sums.setdefault(match[3], set()).add(match[2])
     return sums
 
 
-def _sum(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise RunError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+def _sum(folder: RunFolder, name: str) -> str:
+    return file_hash(folder.path / name, max_bytes=MAX_ARRAYS_BYTES, root=folder.runs)
 
 
 def _sha256(data: bytes) -> str:

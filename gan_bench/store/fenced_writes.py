@@ -13,6 +13,8 @@ import os
 from pathlib import Path
 
 from gan_bench.core.files import NO_LINKS, rename, temporary, write_new
+from gan_bench.core.limits import MAX_ARRAYS_BYTES
+from gan_bench.core.reading import read_bytes
 from gan_bench.store import leases
 from gan_bench.store.run_folder import RunFolder
 
@@ -36,7 +38,7 @@ def copy(folder: RunFolder, source: Path, path: Path) -> None:
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
-            write_new(new, source.read_bytes())
+            write_new(new, read_bytes(source, max_bytes=MAX_ARRAYS_BYTES, root=folder.runs))
         publish(folder, new, path)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from gan_bench.core.errors import RunError
+from gan_bench.core.errors import ReadError, RunError
 from gan_bench.core.events import Notice, OnEvent
 from gan_bench.core.files import json_bytes
 from gan_bench.core.records import Checkpoint, EpochRecord, Score
@@ -51,15 +51,17 @@ def embed(checkpoint: Checkpoint, recorded: Recorded) -> Checkpoint:
     return Checkpoint({**checkpoint.arrays, **arrays}, {**checkpoint.state, RECORDED: values})
 
 
-def extract(checkpoint: Checkpoint) -> tuple[Checkpoint, Recorded] | None:
-    """Undo `embed`; None for a history written by an incompatible version."""
+def extract(checkpoint: Checkpoint) -> tuple[Checkpoint, Recorded]:
+    """Undo `embed`; raise ReadError for a history that is damaged, or was written by an incompatible version."""
     try:
         values = checkpoint.state[RECORDED]
         epochs = [EpochRecord.model_validate(epoch) for epoch in values[EPOCHS]]
         scores = [Score.model_validate(score) for score in values[SCORES]]
         best_state = values[BEST]
+        if best_state is not None and not isinstance(best_state, Mapping):
+            raise TypeError("not an object")
     except (KeyError, TypeError, ValidationError):
-        return None
+        raise ReadError("its history can't be read") from None
     state = {name: value for name, value in checkpoint.state.items() if name != RECORDED}
     own = {name: array for name, array in checkpoint.arrays.items() if not name.startswith(f"{BEST}/")}
     its = {

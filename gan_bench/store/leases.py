@@ -18,8 +18,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gan_bench.core.errors import RunError, RunTakenError
+from gan_bench.core.decoding import parse_json
+from gan_bench.core.errors import ReadError, RunError, RunTakenError
 from gan_bench.core.files import create_bytes, temporary_files, write_error
+from gan_bench.core.limits import MAX_MARK_BYTES
+from gan_bench.core.reading import modified_ns, open_regular
 from gan_bench.store.host import host_id, process_started
 
 NAME = re.compile(r"\.lease\.(\d{1,9})")
@@ -133,12 +136,12 @@ def read(folder: Path) -> Lease | None:
     """Return the highest lease of a run folder, or None."""
     for path in reversed(_files(folder)):
         try:
-            with path.open("rb") as file:  # opened, because NFS refreshes attributes on open only
-                beat, text = os.fstat(file.fileno()).st_mtime_ns, file.read(4096)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise write_error(path, error) from error
+            with open_regular(path, max_bytes=MAX_MARK_BYTES, root=folder) as file:
+                beat, text = modified_ns(file), file.read(MAX_MARK_BYTES)
+        except ReadError as error:
+            if error.missing:
+                continue
+            raise
         return Lease(path, _number(path), _parsed(text), beat)
     return None
 
@@ -146,7 +149,9 @@ def read(folder: Path) -> Lease | None:
 def _files(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:  # regular files only: opening a FIFO would block
-            names = [each.name for each in entries if NAME.fullmatch(each.name) and each.is_file()]
+            names = [
+                each.name for each in entries if NAME.fullmatch(each.name) and each.is_file(follow_symlinks=False)
+            ]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -161,9 +166,9 @@ def _number(path: Path) -> int:
 
 def _parsed(text: bytes) -> Holder | None:
     try:
-        values = json.loads(text)
+        values = parse_json(text, "lease")
         return Holder(str(values["host"]), int(values["pid"]), str(values["started"]), str(values["token"]))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ReadError, ValueError, TypeError, KeyError):
         return None
 
 

@@ -6,13 +6,15 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gan_bench.core.errors import InputError, RunError
+from gan_bench.core.errors import InputError, ReadError, RunError, printable
 from gan_bench.core.events import Event, Notice, OnEvent
-from gan_bench.core.records import Checkpoint, RunRecord, Score, StoredRun, WhichCheckpoint
+from gan_bench.core.limits import MAX_FOLDER_BYTES
+from gan_bench.core.reading import entries, size_text
+from gan_bench.core.records import Checkpoint, LeftOut, RunRecord, Score, StoredRun, WhichCheckpoint
 from gan_bench.core.registry import NAME
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.store import checkpoints, checksums, leases, results_folder
-from gan_bench.store.run_folder import BEST, CHECKPOINT, RECORD, SPEC, RunFolder
+from gan_bench.store.run_folder import BEST, CHECKPOINT, ENVIRONMENT, SPEC, RunFolder, attempt_of
 
 TRAINED = ("done", "diverged")
 """Statuses of runs with a result; a failed run has none, and is trained again."""
@@ -22,7 +24,7 @@ _log = logging.getLogger(__name__)
 def log_notices(event: Event) -> None:
     """Log notices as warnings: the default listener of a store."""
     if isinstance(event, Notice):
-        _log.warning(event.text)
+        _log.warning(printable(event.text))
 
 
 class Reader:
@@ -37,11 +39,10 @@ class Reader:
         """Return a run's record, whatever its status; None if it has none, or a damaged one."""
         try:
             folder = self._folder(spec)
-            record = folder.record()
-            if record is None or folder.spec() != spec:
+            found = read_outcome(folder)
+            if found is None or folder.parse_spec(found[0][SPEC]) != spec:
                 return None
-            _check_sums(folder, record)
-            return record
+            return found[1]
         except RunError as fault:
             self.notice(str(fault))
             return None
@@ -52,8 +53,12 @@ class Reader:
         return record is not None and record.status in TRAINED
 
     def is_running(self, spec: TrainingSpec) -> bool:
-        """Return whether some process is working on the run."""
-        return leases.is_held(self._folder(spec).path)
+        """Return whether some process is working on the run; not where that can't be read."""
+        try:
+            return leases.is_held(self._folder(spec).path)
+        except RunError as fault:
+            self.notice(str(fault))
+            return False
 
     def scores(self, spec: TrainingSpec) -> Sequence[Score]:
         """Return a run's scores; none where they can't be read."""
@@ -72,37 +77,40 @@ class Reader:
             return None
         return lanes if isinstance(lanes, int) and lanes > 0 and not self.is_trained(spec) else None
 
-    def runs(self) -> list[StoredRun]:
-        """Return every run that has an outcome, by run id."""
-        found: list[StoredRun] = []
-        for run_id in self._run_ids():
-            try:
-                run = _read(RunFolder(self._runs, run_id))
-            except RunError as fault:
-                self.notice(f"{fault}; the run is skipped (the command that trained it repairs it)")
-                continue
-            if run:
-                found.append(run)
-        return found
-
-    def unfinished(self) -> list[TrainingSpec]:
-        """Return the specs of the runs that have no outcome yet, by run id."""
-        found: list[TrainingSpec] = []
+    def scan(self) -> Iterator[StoredRun | TrainingSpec | LeftOut]:
+        """Yield every run by run id: one with an outcome, the spec of one without, or why a run is left out."""
+        left = MAX_FOLDER_BYTES
         for run_id in self._run_ids():
             try:
                 folder = RunFolder(self._runs, run_id)
-                if folder.has(SPEC) and folder.record() is None:
-                    found.append(folder.spec())
+                found = read_outcome(folder)
+                left -= sum(map(len, found[0].values())) if found else 0
+                if left < 0:
+                    raise ReadError(
+                        f"{folder.path}: the folder's runs have more than {size_text(MAX_FOLDER_BYTES)}"
+                    )
+                if found:
+                    yield folder.parse(*found)
+                elif folder.has(SPEC):
+                    yield folder.spec()
             except RunError as fault:
-                if not folder.has(RECORD):  # otherwise `runs` reports it
-                    self.notice(str(fault))
-        return found
+                yield LeftOut(run_id, str(fault))
+
+    def runs(self) -> list[StoredRun]:
+        """Return every run that has an outcome, by run id; emit a notice for each one that is left out."""
+        return [run for run in self._scan_with_notices() if isinstance(run, StoredRun)]
+
+    def unfinished(self) -> list[TrainingSpec]:
+        """Return the specs of the runs that have no outcome yet, by run id."""
+        return [spec for spec in self.scan() if isinstance(spec, TrainingSpec)]
 
     def find(self, text: str) -> StoredRun:
         """Return the one run whose id or hash starts with `text`; raise InputError for none or several."""
         run_id = results_folder.match(self.root, list(self._run_ids()), text)
         try:
-            run = _read(RunFolder(self._runs, run_id))
+            folder = RunFolder(self._runs, run_id)
+            found = read_outcome(folder)
+            run = folder.parse(*found) if found else None
         except RunError as fault:
             raise InputError(
                 f"run {run_id} can't be read: {fault}; the command that trained it repairs it"
@@ -119,22 +127,37 @@ class Reader:
         """Emit a notice."""
         self.on_event(Notice(text))
 
+    def notice_left_out(self, run: LeftOut) -> None:
+        """Emit the notice of a run that is left out."""
+        self.notice(f"{run.reason}; the run is left out (the command that trained it repairs it)")
+
+    def _scan_with_notices(self) -> Iterator[StoredRun | TrainingSpec]:
+        for run in self.scan():
+            if isinstance(run, LeftOut):
+                self.notice_left_out(run)
+            else:
+                yield run
+
     def _folder(self, spec: TrainingSpec) -> RunFolder:
         return RunFolder(self._runs, spec.run_id)
 
     def _run_ids(self) -> Iterator[str]:
-        if self._runs.is_dir():
-            yield from sorted(p.name for p in self._runs.iterdir() if NAME.fullmatch(p.name) and p.is_dir())
+        try:
+            found = entries(self._runs)
+        except ReadError as fault:
+            raise InputError(f"results folder {self.root}: {fault}") from fault
+        for entry in found:
+            if NAME.fullmatch(entry.name) and (entry.is_dir(follow_symlinks=False) or entry.is_symlink()):
+                yield entry.name
 
 
-def _read(folder: RunFolder) -> StoredRun | None:
-    run = folder.stored_run()
-    if run is not None:
-        _check_sums(folder, run.record)
-    return run
-
-
-def _check_sums(folder: RunFolder, record: RunRecord) -> None:
-    """Raise RunError if a trained run was changed; a failed one may be in training again."""
-    if record.status in TRAINED:
-        checksums.check(folder)
+def read_outcome(folder: RunFolder) -> tuple[dict[str, bytes], RunRecord] | None:
+    """Return the contents of a run's files, which match their checksums, and its record; None without one."""
+    found = checksums.read(folder)
+    if found is None:
+        return None
+    contents, record = found
+    environment = folder.parse_environment(contents[ENVIRONMENT]) if ENVIRONMENT in contents else {}
+    if SPEC not in contents:
+        raise ReadError(f"{folder.path / SPEC}: is missing")
+    return found if record.attempts >= attempt_of(environment) else None

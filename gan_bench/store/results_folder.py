@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import errno
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_bench.core.errors import InputError, RunError
+from gan_bench.core.decoding import read_json
+from gan_bench.core.errors import InputError, ReadError, RunError
 from gan_bench.core.files import inside, json_bytes, write_bytes, write_error
+from gan_bench.core.limits import MAX_MARK_BYTES
+from gan_bench.core.reading import exists
 from gan_bench.core.records import SCHEMA_VERSION
 from gan_bench.store.run_folder import other_schema
 
@@ -51,11 +53,11 @@ def match(root: Path, ids: Sequence[str], text: str) -> str:
 
 
 def _check_mark(root: Path) -> None:
-    if not (root / MARK).exists():
+    if not exists(root / MARK):
         return
     try:
-        version = int(json.loads((root / MARK).read_bytes())["schema_version"])
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        version = int(read_json(root / MARK, max_bytes=MAX_MARK_BYTES, root=root)["schema_version"])
+    except (ReadError, ValueError, TypeError, KeyError, IndexError):
         raise InputError(
             f"results folder {root}: {MARK} can't be read; choose another folder with --out"
         ) from None

@@ -130,16 +130,23 @@ class Store(Reader):
         """Release a claimed run; does nothing if this process does not hold it."""
         leases.release(self._folder(spec).path)
 
-    def resume(self, spec: TrainingSpec) -> Checkpoint | None:
+    def resume(
+        self, spec: TrainingSpec, accepts: checkpoints.Accepts = checkpoints.accept_any
+    ) -> Checkpoint | None:
         """Return the newest intact checkpoint of an untrained run, or None to start from step 0.
 
-        Restores epochs, scores and the best weights to their state at the checkpoint. Sample grids are drawn
-        again.
+        One that `accepts` raises RunError for, without its history, counts as damaged: the spare one is used, or
+        training starts from the beginning. Restores epochs, scores and the best weights to their state at the
+        checkpoint. Sample grids are drawn again.
         """
         if not self._folder(spec).path.is_dir() or self.is_trained(spec):
             return None
         folder = self._own(spec)
-        found = checkpoints.restore(folder, CHECKPOINT, self.on_event)
+
+        def accepts_both(checkpoint: Checkpoint) -> None:
+            accepts(history.extract(checkpoint)[0])
+
+        found = checkpoints.restore(folder, CHECKPOINT, self.on_event, accepts_both)
         known = history.extract(found) if found else None
         if known is None:
             history.clear(folder)

@@ -10,14 +10,17 @@ from pathlib import Path
 
 from gan_bench.core.errors import RunError, RunTakenError
 from gan_bench.core.events import Event, Notice
-from gan_bench.core.files import SUFFIX, temporary_files
+from gan_bench.core.files import SUFFIX, leftovers, remove_temporary, temporary_files
 from gan_bench.core.images import is_valid_image
+from gan_bench.core.reading import entries
 from gan_bench.core.registry import NAME
 from gan_bench.store import checkpoints, checksums, leases, results_folder
-from gan_bench.store.reader import TRAINED
+from gan_bench.store.reader import TRAINED, read_outcome
 from gan_bench.store.run_folder import BEST, CHECKPOINT, SPEC, RunFolder
 
 REMOVED = ".forgotten-"
+REPORT, PLOTS = "report", "plots"
+REPORT_AGAIN = "--repair removes it, and so does the next report"
 RERUN = "the command that trained it resumes from its checkpoint, or starts over"
 REPAIR = "--repair removes it"
 ELSEWHERE = "move it elsewhere"
@@ -46,8 +49,14 @@ def inspect(root: Path) -> list[Finding]:
         Finding(path.name, "being written, or left by a killed process", "remove it when nothing is running here")
         for path in sorted(root.glob(f".*{SUFFIX}"))
     ]
-    for path in sorted(runs.iterdir()) if runs.is_dir() else []:
-        if path.is_symlink() or not path.is_dir():
+    for folder in (root / REPORT, root / REPORT / PLOTS):
+        if paths := tuple(leftovers(folder)):
+            names = ", ".join(path.name for path in paths)
+            where = folder.relative_to(root).as_posix()
+            found.append(Finding(where, f"left by a killed report: {names}", REPORT_AGAIN, leftovers=paths))
+    for entry in entries(runs):
+        path = runs / entry.name
+        if not entry.is_dir(follow_symlinks=False):
             found.append(Finding(path.name, "a link or a file, not the folder of a run", ELSEWHERE))
         elif path.name.startswith(REMOVED):
             found.append(Finding(path.name, "an interrupted removal", REPAIR, leftovers=(path,)))
@@ -63,7 +72,10 @@ def repair(root: Path, findings: list[Finding]) -> list[Path]:
     removed: list[Path] = []
     runs = (root / results_folder.RUNS).resolve()
     for finding in findings:
-        if finding.where.startswith(REMOVED):
+        if finding.advice == REPORT_AGAIN:
+            for folder in {path.parent for path in finding.leftovers}:
+                removed += remove_temporary(folder)
+        elif finding.where.startswith(REMOVED):
             for path in finding.leftovers:
                 shutil.rmtree(path, ignore_errors=True)
                 removed.append(path)
@@ -112,25 +124,42 @@ def _files(folder: RunFolder) -> Iterator[Finding]:
     """Check each file of a run: its checksum where the run is trained, else the file's own consistency."""
     trained = False
     try:
-        run = folder.stored_run()
-        if run is None and folder.has(SPEC):
+        found = read_outcome(folder)
+        if found:
+            folder.parse(*found)
+        elif folder.has(SPEC):
             folder.spec()
             folder.epochs()
             folder.scores()
     except RunError as fault:
-        yield Finding(folder.run_id, str(fault), RERUN, damaged=True)
+        yield from _of_damaged(folder, fault)
     else:
-        trained = run is not None and run.record.status in TRAINED
+        trained = found is not None and found[1].status in TRAINED
         if trained:
             yield from _against_checksums(folder)
         elif not folder.has(SPEC):
             yield Finding(folder.run_id, "no spec.json: a run that was never started", RERUN)
-        elif run is None:
+        elif found is None:
             yield Finding(folder.run_id, "not finished", "the command that started it resumes it")
     yield from _checkpoints(folder, RETRAIN if trained else RERUN)
     for path in folder.grids().values():
-        if not is_valid_image(path):
+        if not is_valid_image(path, root=folder.runs):
             yield Finding(folder.run_id, f"{path}: damaged image", RETRAIN, damaged=True)
+
+
+def _of_damaged(folder: RunFolder, fault: RunError) -> Iterator[Finding]:
+    """Yield every file of a damaged run that does not match its checksum, or else the fault that was met first."""
+    found = list(_sum_faults(folder))
+    if str(fault) not in [text for _, text in found]:
+        yield Finding(folder.run_id, str(fault), RERUN, damaged=True)
+        return
+    for name, text in found:
+        yield Finding(folder.run_id, text, RERUN if name in checksums.READ else RETRAIN, damaged=True)
+
+
+def _sum_faults(folder: RunFolder) -> Iterator[tuple[str, str]]:
+    with contextlib.suppress(RunError):
+        yield from checksums.faults(folder)
 
 
 def _against_checksums(folder: RunFolder) -> Iterator[Finding]:

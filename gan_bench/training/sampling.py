@@ -17,6 +17,7 @@ from gan_bench.core.training_spec import Recipe, TrainingSpec
 from gan_bench.devices import numerics
 from gan_bench.models.base import build_model
 from gan_bench.training import state
+from gan_bench.training.checkpoint_fit import require_generator_fit
 from gan_bench.training.cpu_kernels import CPUKernels
 from gan_bench.training.lanes.batched_net import BatchedNet
 from gan_bench.training.rng import latent_noise, make_rng
@@ -138,9 +139,14 @@ def load_sampler(
     *,
     cpu_kernels: CPUKernels = "auto",
 ) -> Sampler:
-    """Return a sampler of a checkpoint's generator; on a CPU its images are bit-identical to the trainer's."""
+    """Return a sampler of a checkpoint's generator; on a CPU its images are bit-identical to the trainer's.
+
+    Raises ReadError for a checkpoint that does not fit the spec's generator.
+    """
     model = build_model(spec)
-    net = BatchedNet(state.structure(model.generator), device, cpu_kernels)
+    structure = state.structure(model.generator)
+    require_generator_fit(spec, structure, checkpoint)
+    net = BatchedNet(structure, device, cpu_kernels)
     tensors = {
         name.split(".", 2)[2]: state.lay_out(torch.from_numpy(np.array(array)).to(device).unsqueeze(0), lanes=1)
         for name, array in checkpoint.arrays.items()

@@ -42,6 +42,8 @@ class NetState:
     def load_lane(self, index: int, tensors: Mapping[str, Tensor]) -> None:
         """Copy the result of `lane` into one lane."""
         for name, value in self.lane(index).items():
+            if tensors[name].shape != value.shape:  # copy_ would broadcast
+                raise ValueError(f"{name} is {list(tensors[name].shape)}, not {list(value.shape)}")
             value.copy_(tensors[name])
 
 

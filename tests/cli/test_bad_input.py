@@ -253,7 +253,7 @@ def test_an_ambiguous_or_unknown_run_is_refused(invoke: Invoke, first: tuple[obj
 
 
 def test_control_characters_in_errors_are_not_printed(invoke: Invoke, workspace: Path) -> None:
-    assert_refused(invoke, workspace, ("status", "no\x1b]0;x\x07"), ("results folder no ]0;x : it has no",))
+    assert_refused(invoke, workspace, ("status", "no\x1b]0;x\x07"), (r"results folder no\x1b]0;x\x07: it has no",))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

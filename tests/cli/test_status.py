@@ -12,7 +12,7 @@ from gan_bench.cli.run import conclude
 from gan_bench.store.store import Store
 
 REASON = "RuntimeError: CUDA error: an illegal \x1b]0;x\x07access\nFor debugging, pass this (step.py:7)"
-ONE_LINE = "RuntimeError: CUDA error: an illegal  ]0;x access For debugging, pass this (step.py:7)"
+ONE_LINE = r"RuntimeError: CUDA error: an illegal \x1b]0;x\x07access For debugging, pass this (step.py:7)"
 LOG = "".join(f"line {number}\n\n" for number in range(50)) + "\x1b[2Jthe end\n"
 
 
@@ -33,7 +33,7 @@ def test_a_failed_run_shows_its_reason_in_one_line_and_the_end_of_its_log(invoke
     start = lines.index(f"{toy_spec(1).run_id} failed; its log ends with:")
     assert lines[start + 1 : start + 8] == [
         *(f"    line {n}" for n in range(45, 50)),
-        "     [2Jthe end",
+        "    \\x1b[2Jthe end",
         "",
     ]
     assert text.count("its log ends with:") == 1

@@ -156,14 +156,6 @@ def test_atomic_file_is_as_readable_as_its_folder(tmp_path: Path, folder_mode: i
     assert stat.S_IMODE((folder / "a").stat().st_mode) == file_mode
 
 
-@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
-def test_private_folder_removes_access_for_others(tmp_path: Path) -> None:
-    (tmp_path / "shared").mkdir(mode=0o755)
-    for name in ("shared", "new"):
-        folder = files.private_folder(tmp_path / name)
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-
-
 def test_inside_resolves_links(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

@@ -51,7 +51,7 @@ def test_open_image_raises_for_damaged_or_missing_files(tmp_path: Path) -> None:
         (tmp_path / "grid.png").write_bytes(whole[:length])
         with pytest.raises(RunError, match="damaged image"), open_image(tmp_path / "grid.png") as image:
             image.load()
-    with pytest.raises(RunError, match="damaged image"), open_image(tmp_path / "none.png"):
+    with pytest.raises(RunError, match="is missing"), open_image(tmp_path / "none.png"):
         pass
 
 

@@ -143,7 +143,7 @@ def test_a_plugin_file_is_executed_once(package: Path, tmp_path: Path) -> None:
 def test_a_plugin_file_that_fails_is_an_input_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--plugin .*none\.py: no such file"):
         load_plugins([tmp_path / "none.py"])
-    with pytest.raises(InputError, match=r"--plugin .*: no such file"):
+    with pytest.raises(InputError, match=r"--plugin .*: is a folder, not a file"):
         load_plugins([tmp_path])
     (tmp_path / "plugin.txt").write_text("")
     with pytest.raises(InputError, match=r"plugin\.txt: not a Python file; name a file that ends in \.py"):

@@ -200,7 +200,9 @@ def test_classifier_stored_first_is_used_by_every_process(synthetic: ImageData, 
     nets = [init_classifier(1, 10, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
     for net in nets:
         stored, _ = dataset_cnn._store(
-            path, classifier_bytes(net, {"test_accuracy": "0.5"}), context(synthetic, tmp_path)
+            path,
+            classifier_bytes(net, {"test_accuracy": "0.5", "dataset_sha256": synthetic.sha256}),
+            context(synthetic, tmp_path),
         )
         assert torch.equal(stored.head.weight, nets[0].head.weight)
     assert [entry.name for entry in path.parent.iterdir()] == ["x.safetensors"]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.evaluators import make_evaluator, values_of
 
+from gan_bench.core.events import ignore_events
+from gan_bench.core.private_folder import distrust, make_private
 from gan_bench.data.base import ImageData
+from gan_bench.metrics import cache_folder, score_cache
 from gan_bench.metrics.evaluator import Evaluator
-from gan_bench.metrics.extractors.base import Extractor
+from gan_bench.metrics.extractors.base import Extractor, Features
+from gan_bench.metrics.score_cache import ScoreCache
 
 
 def test_reference_splits_do_not_share_cache_entries(synthetic: ImageData, tmp_path: Path) -> None:
@@ -61,12 +68,88 @@ def test_damaged_cache_files_are_recomputed(synthetic: ImageData, cache: Path, t
     assert make_evaluator(synthetic, tmp_path, **spec).score(synthetic.train[:256], epoch=1, step=1) == expected
 
 
-def test_unwritable_cache_gives_one_notice_and_scores(synthetic: ImageData, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("a file, not a folder")
+def test_unwritable_cache_gives_one_notice_and_scores(
+    synthetic: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> Path:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(score_cache, "make_private", refuse)
     notices: list[str] = []
-    made = make_evaluator(synthetic, tmp_path / "file", notices, extractors=("mnist-cnn",), metrics=("is",))
+    made = make_evaluator(synthetic, tmp_path / "cache", notices, extractors=("mnist-cnn",), metrics=("is",))
     made.score(synthetic.train[:256], epoch=1, step=1)
     assert len([text for text in notices if "not writable" in text]) == 1
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files."""
+    folder = make_private(tmp_path / "temporary")
+    monkeypatch.setattr(cache_folder.tempfile, "gettempdir", lambda: str(folder))
+    cache_folder._private_temporary.cache_clear()
+    yield folder
+    cache_folder._private_temporary.cache_clear()
+
+
+def test_what_others_could_have_planted_in_a_cache_is_not_read(
+    synthetic: ImageData, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec: dict[str, object] = {"extractors": ("mnist-cnn",), "metrics": ("fid",)}
+    planted = tmp_path / "planted"
+    make_evaluator(synthetic, planted, **spec).prepare()
+    planted.chmod(0o777)
+    before = {path: path.read_bytes() for path in planted.iterdir()}
+    monkeypatch.setattr(ScoreCache, "values", lambda self, key: {"fid": 0.0} if self.folder == planted else {})
+    notices: list[str] = []
+    for _ in range(2):  # one line a process
+        made = make_evaluator(synthetic, planted, notices, **spec)
+        (score,) = made.score(synthetic.train[:256], epoch=1, step=1)
+    assert score.real_reference
+    (notice,) = [text for text in notices if "is not used" in text]
+    assert f"others can write to {planted}; type chmod go-w {planted}" in notice
+    assert {path: path.read_bytes() for path in planted.iterdir()} == before
+    (instead,) = temporary.iterdir()
+    assert list(instead.iterdir())
+    assert stat.S_IMODE(instead.stat().st_mode) == 0o700
+
+
+def test_a_temporary_folder_that_another_user_made_first_is_not_used(
+    synthetic: ImageData, tmp_path: Path, temporary: Path
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    taken = temporary / f"gan_bench-{os.getuid()}"
+    taken.mkdir()
+    taken.chmod(0o777)
+    folder = cache_folder.trusted_cache(tmp_path / "cache", ignore_events)
+    assert folder != taken
+    assert distrust(folder) == ""
+
+
+def test_a_cache_file_belongs_to_its_key_and_its_hash(tmp_path: Path) -> None:
+    cache = ScoreCache(tmp_path, ignore_events)
+    features = Features(torch.rand(3, 4), torch.rand(3, 2))
+    mine: dict[str, object] = {"reference": "real"}
+    cache.store_values(mine, {"fid": 1.5})
+    cache.store_features(mine, features)
+    assert cache.values(mine) == {"fid": 1.5}
+    found = cache.features(mine)
+    assert found is not None
+    assert torch.equal(found.features, features.features)
+    other: dict[str, object] = {"reference": "noise"}
+    for path in list(tmp_path.iterdir()):
+        path.rename(path.with_name(f"{score_cache._name(other)}{path.suffix}"))
+    assert cache.values(other) == {}
+    assert cache.features(other) is None
+    cache.store_values(mine, {"fid": 1.5})
+    cache.store_features(mine, features)
+    (values,) = tmp_path.glob(f"{score_cache._name(mine)}.json")
+    values.write_text(values.read_text().replace("1.5", "0.5"))
+    (arrays,) = tmp_path.glob(f"{score_cache._name(mine)}.safetensors")
+    data = arrays.read_bytes()
+    arrays.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert cache.values(mine) == {}
+    assert cache.features(mine) is None
 
 
 def test_other_pixels_are_another_protocol_and_cache_key(synthetic: ImageData, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 import gan_bench as gb
 from gan_bench.cli import main
+from gan_bench.core.errors import printable
 from gan_bench.core.records import Score
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.report.csv_text import csv_bytes
@@ -73,8 +74,7 @@ FORMULAS = (
 )
 PAYLOADS = MARKUP + FORMULAS
 RECORD = (
-    "reason", "log_tail", "verdict_reason", "caveat", "started_at", "finished_at", "dataset_requested",
-    "evaluation_failure",
+    "reason", "log_tail", "verdict_reason", "caveat", "dataset_requested", "evaluation_failure",
 )  # fmt: skip
 PROTOCOL = ("dataset_sha256", "extractor_sha256", "resize", "torch_fidelity_version")
 TAGS = {
@@ -110,11 +110,12 @@ def infected(source: Path, runs: Path, payload: str, seed: int) -> None:
     (runs / run_id / "SHA256SUMS").unlink()  # an attacker sends sums that match, or none
     record = json.loads((source / "record.json").read_text())
     record |= {**dict.fromkeys(RECORD, payload), "run_id": run_id, "device": line, "device_name": line}
-    record |= {"status": ("done", "failed", "diverged")[seed % 3], "peak_memory_bytes": -5, "steps": -seed}
+    record |= {"started_at": line, "finished_at": line}
+    record |= {"status": ("done", "failed", "diverged")[seed % 3], "steps": seed}
     scores = json.loads((source / "scores.json").read_text())
     for score in scores:
         score |= {"title": line, "value": -1.5 - seed}
-        score["protocol"] |= {**dict.fromkeys(PROTOCOL, payload), "batch_norm": line}
+        score["protocol"] |= dict.fromkeys((*PROTOCOL, "batch_norm"), line)
     environment = {payload: payload, "nested": {payload: payload}, "commit": payload, "torch_version": payload}
     for name, values in (("spec", spec), ("record", record), ("scores", scores), ("environment", environment)):
         (runs / run_id / f"{name}.json").write_text(json.dumps(values))
@@ -177,8 +178,15 @@ def test_the_page_has_no_script_no_handler_and_no_request(report: Path) -> None:
     assert "url(" not in styles
     assert "@import" not in styles
     shown = " ".join(" ".join(page.texts).split())
-    missing = [payload for payload in PAYLOADS if " ".join(payload.split()) not in shown]
+    missing = [payload for payload in PAYLOADS if printable(" ".join(payload.split())) not in shown]
     assert missing == [], "these did not reach the page"
+
+
+@pytest.mark.parametrize("name", ["index.html", "report.md", "runs.csv", "scores.csv", "plots/*.svg"])
+def test_control_and_bidirectional_characters_are_escaped_everywhere(report: Path, name: str) -> None:
+    for path in report.glob(name):
+        odd = {char for char in path.read_bytes().decode() if not char.isprintable() and char != "\n"}
+        assert odd == set(), path
 
 
 def test_the_markdown_has_text_and_its_own_plots_only(report: Path) -> None:
@@ -225,10 +233,11 @@ def test_numbers_are_unchanged_and_text_is_complete(report: Path) -> None:
     with (report / "scores.csv").open(newline="") as file:
         values = {(row["run_id"], row["metric"]): row["value"] for row in csv.DictReader(file)}
     for seed, payload in enumerate(PAYLOADS):
-        assert (runs[seed]["peak_memory_bytes"], runs[seed]["steps"]) == ("-5", str(-seed))
+        assert runs[seed]["steps"] == str(seed)
         assert float(values[runs[seed]["run_id"], "fid"]) == -1.5 - seed
         kept = runs[seed]["reason"].replace("'", "").split()
-        assert kept == payload.replace("'", "").split(), "only apostrophes are added"
+        text = printable(payload.replace("\r\n", "\n").replace("\r", "\n"))
+        assert kept == text.replace("'", "").split(), "only apostrophes and escapes are added"
 
 
 def test_plots_contain_no_script_and_request_nothing(report: Path) -> None:

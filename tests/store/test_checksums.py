@@ -215,15 +215,16 @@ def test_a_run_without_checksums_is_evaluated_and_stays_without(
 def test_a_run_that_is_evaluated_while_it_is_read_is_not_taken_for_changed(
     store: Store, folder: RunFolder, monkeypatch: pytest.MonkeyPatch, notices: list[str]
 ) -> None:
-    read = checksums._read
+    read = RunFolder.read
 
-    def read_then_evaluate(run: RunFolder) -> checksums.Sums:
-        found = read(run)
-        monkeypatch.setattr(checksums, "_read", read)
-        assert evaluate(store, SPEC)
+    def read_then_evaluate(run: RunFolder, name: str, max_bytes: int | None = None) -> bytes:
+        found = read(run, name, max_bytes)
+        if name == checksums.SUMS:
+            monkeypatch.setattr(RunFolder, "read", read)
+            assert evaluate(store, SPEC)
         return found
 
-    monkeypatch.setattr(checksums, "_read", read_then_evaluate)
+    monkeypatch.setattr(RunFolder, "read", read_then_evaluate)
     assert store.is_trained(SPEC)
     assert notices == []
-    assert checksums._read is read
+    assert RunFolder.read is read

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from gan_bench.cli.ui.output import echo
 from gan_bench.cli.ui.tables import print_rows
 
 if TYPE_CHECKING:
@@ -32,13 +31,13 @@ def print_plan(plan: Plan, options: Options, as_json: bool) -> None:
         return
     print_rows([{key: value for key, value in row.items() if key != "run"} for row in rows], as_json=False)
     workers = f", {options.jobs} worker processes" if options.jobs > 1 else ""
-    click.echo(f"{plan_summary(plan)}; results in {options.out}{_programs(plan, options)}{workers}")
+    echo(f"{plan_summary(plan)}; results in {options.out}{_programs(plan, options)}{workers}")
     teraflops = [row["TFLOP"] for row in rows if row["state"] == TO_TRAIN]
     if None in teraflops:
-        click.echo("Total arithmetic unknown: the FLOPs of some networks can't be counted.")
+        echo("Total arithmetic unknown: the FLOPs of some networks can't be counted.")
     elif teraflops:
         total = sum(teraflops)
-        click.echo(f"{f'{total:,.0f}' if total >= 100 else f'{total:.3g}'} TFLOP to train.")
+        echo(f"{f'{total:,.0f}' if total >= 100 else f'{total:.3g}'} TFLOP to train.")
 
 
 def _rows(plan: Plan) -> list[dict[str, Any]]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gan_bench.cli.ui.tables import console, one_line, print_json
+from gan_bench.cli.ui.output import console, echo, one_line, print_json
 from gan_bench.core.records import StepProfile
 
 MAX_NAME = 46
@@ -23,9 +22,9 @@ def print_profile(name: str, run_ids: Sequence[str], profile: StepProfile, trace
     times = profile.milliseconds, profile.profiled_milliseconds
     decimals = 1 if times[1] >= 100 else 2 if times[1] >= 10 else 3
     alone, profiled = (f"{time:.{decimals}f}" for time in times)
-    click.echo(f"\n{name}: a step takes {alone} ms on {profile.device} ({profiled} ms profiled)")
+    echo(f"\n{name}: a step takes {alone} ms on {profile.device} ({profiled} ms profiled)")
     if not profile.operators:
-        click.echo(f"The profiler recorded no work on {profile.device}: CUPTI is missing or not permitted.")
+        echo(f"The profiler recorded no work on {profile.device}: CUPTI is missing or not permitted.")
         return
     table = Table("operator", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("ms/step", "calls/step"):
@@ -34,7 +33,7 @@ def print_profile(name: str, run_ids: Sequence[str], profile: StepProfile, trace
         time, calls = f"{operator.milliseconds:.{decimals}f}", f"{operator.calls:.1f}"
         table.add_row(*map(Text, (_short(one_line(operator.name)), time, calls)))
     console().print(table)
-    click.echo(f"Trace of {profile.steps} steps, for https://ui.perfetto.dev:\n{trace}\n")
+    echo(f"Trace of {profile.steps} steps, for https://ui.perfetto.dev:\n{trace}\n")
 
 
 def _short(name: str) -> str:

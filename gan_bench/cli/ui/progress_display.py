@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import TaskID
 from rich.text import Text
 
+from gan_bench.cli.ui.output import console, echo, one_line, print_json
 from gan_bench.cli.ui.profile_table import print_profile
 from gan_bench.cli.ui.progress_bars import progress_bars, remaining_seconds
-from gan_bench.cli.ui.tables import one_line, print_json
 from gan_bench.core import events, signals
 from gan_bench.core.errors import printable
 from gan_bench.core.records import EpochRecord, RunRecord, Score, StepProfile
@@ -31,7 +29,7 @@ class ProgressDisplay:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(stderr=True, highlight=False)
+        self.console = console(stderr=True)
         self.bars = progress_bars(self.console)
         self._names: dict[str, str] = {}
         self._group_names: dict[str, str] = {}
@@ -222,7 +220,7 @@ class ProgressDisplay:
         if self.console.is_terminal:
             self.bars.console.print(text, markup=False)
         else:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201 (rich would wrap it at 80 columns)
+            echo(str(text), err=True)  # rich would wrap it
 
 
 def _mean_values(scores: Sequence[Score]) -> dict[str, float]:

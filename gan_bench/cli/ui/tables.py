@@ -1,28 +1,21 @@
-"""Tables and JSON lines on stdout; notices and errors on stderr."""
+"""Tables on stdout."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gan_bench.core.errors import printable
-from gan_bench.core.events import Event, Notice
-from gan_bench.core.frozen import finite_or_null
+from gan_bench.cli.ui.output import console, echo, one_line, print_json
 
 if TYPE_CHECKING:
     from gan_bench.core.records import Score, StoredRun
 
-MIN_WIDTH = 170
-"""Columns of the output where there is no terminal."""
 SCORE_COLUMNS = {
     "FID": "fid",
     "KID": "kid_mean",
@@ -34,12 +27,6 @@ SCORE_COLUMNS = {
 """Scores in the table of runs, where any run has them; the report has all."""
 OPTIONAL_COLUMNS = ("px", "s/epoch", "classes", "KID", "IS", "precision", "recall")
 """Columns of the table of runs that are omitted on a narrow terminal, the first one first."""
-
-
-def console() -> Console:
-    """Return the console for results; without a terminal it is wide enough for every table."""
-    plain = Console(highlight=False, emoji=False)
-    return plain if plain.is_terminal else Console(highlight=False, emoji=False, width=max(MIN_WIDTH, plain.width))
 
 
 def print_rows(
@@ -68,15 +55,10 @@ def _table(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], title: str) -
     )
     for key in keys:
         numeric = all(isinstance(row[key], (int, float)) or row[key] in ("", None) for row in rows)
-        table.add_column(key, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(one_line(key), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_text(row[key])) for key in keys))  # plain text: brackets are not markup
     return table
-
-
-def print_json(values: Mapping[str, Any]) -> None:
-    """Print one JSON object on a line; numbers that are not finite become null."""
-    click.echo(json.dumps(finite_or_null(values), allow_nan=False, default=str))
 
 
 def _text(value: Any) -> str:
@@ -85,22 +67,6 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else one_line(str(value))
-
-
-def one_line(text: str) -> str:
-    """Return text as one line without control characters."""
-    return printable(" ".join(text.split()))
-
-
-def print_error_line(text: str) -> None:
-    """Print to stderr, without control characters: text may come from a stored file."""
-    click.echo(printable(text), err=True)
-
-
-def print_notice(event: Event) -> None:
-    """Print a notice to stderr; a listener that ignores other events."""
-    if isinstance(event, Notice):
-        print_error_line(event.text)
 
 
 def run_rows(runs: Sequence[StoredRun], protocols: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -147,4 +113,4 @@ def print_runs(runs: Sequence[StoredRun], page: Path, protocols: Sequence[str] =
     shown = [key for key in (*protocols, *data.protocols) if key in data.protocols][:1]
     for line in filter(None, [warning(data), *(text for key in shown for text in conclusions(data, key))]):
         screen.print(line, markup=False, soft_wrap=not screen.is_terminal)  # names are not markup
-    click.echo(f"\nReport: {page}")
+    echo(f"\nReport: {page}")

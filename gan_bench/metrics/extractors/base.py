@@ -99,6 +99,10 @@ class ExtractorSource(ABC):
     def is_available(self) -> bool:
         """Return whether `build` requires no download."""
 
+    def state(self) -> str:
+        """Return the state of the weights in words, for `doctor` and `list`: available, missing, damaged, ..."""
+        return "available" if self.is_available() else "missing"
+
     @abstractmethod
     def check(self, context: ExtractorContext) -> None:
         """Raise InputError, without a download, where `build` is certain to fail."""

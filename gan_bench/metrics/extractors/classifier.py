@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TypeAlias
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
+from gan_bench.core.errors import ReadError
+from gan_bench.core.tensor_file import parse_tensors
 from gan_bench.data.base import resized
 from gan_bench.metrics.extractors.base import Extractor, weights_sha256
 from gan_bench.metrics.extractors.classifier_network import FEATURES, SIZE, Classifier, fold_batch_norm
 from gan_bench.metrics.extractors.classifier_training import to_float
 
 Metadata: TypeAlias = Mapping[str, str]
+SHA256 = "weights_sha256"
+MAX_CHANNELS, MAX_CLASSES = 64, 100_000
 
 
 class ClassifierExtractor(Extractor):
@@ -44,17 +46,24 @@ class ClassifierExtractor(Extractor):
 def classifier_bytes(net: Classifier, metadata: Metadata) -> bytes:
     """Return a classifier and metadata about its training as the bytes of a safetensors file."""
     weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    return save(weights, metadata=dict(metadata))
+    return save(weights, metadata={**metadata, SHA256: weights_sha256(weights)})
 
 
 def load_classifier(data: bytes) -> tuple[Classifier, Metadata]:
-    """Return the classifier, in eval mode, and the metadata of a safetensors file; raise ValueError for others."""
+    """Return the classifier, in eval mode, and the metadata of a safetensors file; raise ValueError for others.
+
+    Raises ValueError also where the metadata holds another hash than that of the weights.
+    """
     try:
-        weights = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        file = parse_tensors(data, "the file")
+        weights = {name: torch.from_numpy(array) for name, array in file.arrays.items()}
+        if file.metadata.get(SHA256, sha256 := weights_sha256(weights)) != sha256:
+            raise ValueError("hash mismatch")
         first, last = weights["body.0.weight"], weights["head.weight"]
+        if first.ndim != 4 or last.ndim != 2 or first.shape[1] > MAX_CHANNELS or not 0 < len(last) <= MAX_CLASSES:
+            raise ValueError("other shapes")
         net = Classifier(first.shape[1], len(last))
         net.load_state_dict(weights)
-    except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
+    except (ReadError, KeyError, RuntimeError, ValueError) as error:
         raise ValueError(f"not the weights of a classifier: {error}") from None
-    return net.eval(), header.get("__metadata__", {})
+    return net.eval(), file.metadata

@@ -5,12 +5,22 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from gan_bench.core.errors import InputError, RunError
+from gan_bench.core.errors import InputError, ReadError, RunError
 from gan_bench.core.events import Notice
-from gan_bench.core.files import create_bytes, private_folder, write_bytes
+from gan_bench.core.files import create_bytes, write_bytes
+from gan_bench.core.limits import MIB
+from gan_bench.core.private_folder import make_private
+from gan_bench.core.reading import read_bytes
 from gan_bench.data.base import datasets, resized
-from gan_bench.metrics.extractors.base import Extractor, ExtractorContext, ExtractorSource, extractors
+from gan_bench.metrics.extractors.base import (
+    Extractor,
+    ExtractorContext,
+    ExtractorSource,
+    default_cache,
+    extractors,
+)
 from gan_bench.metrics.extractors.classifier import (
+    SHA256,
     ClassifierExtractor,
     Metadata,
     classifier_bytes,
@@ -20,6 +30,7 @@ from gan_bench.metrics.extractors.classifier_network import FEATURES, SIZE, Clas
 from gan_bench.metrics.extractors.classifier_training import ClassifierRecipe, accuracy, train_classifier
 
 RECIPE_VERSION = 1
+MAX_BYTES = 256 * MIB
 SMALL = ClassifierRecipe(epochs=8, batch_size=64)
 LARGE = ClassifierRecipe(epochs=3, batch_size=128, max_steps=1200)
 
@@ -43,6 +54,11 @@ class DatasetCnn(ExtractorSource):
         """Return True: no download is required."""
         return True
 
+    def state(self) -> str:
+        """Return whether it was trained on this machine earlier."""
+        trained = any(default_cache().glob(f"extractors/{self.name}-v{RECIPE_VERSION}-*.safetensors"))
+        return "trained earlier" if trained else "trained at first use"
+
     def check(self, context: ExtractorContext) -> None:
         """Raise InputError for any other data set, or one without labels."""
         if context.data.name != self.dataset:
@@ -62,20 +78,21 @@ class DatasetCnn(ExtractorSource):
             / "extractors"
             / f"{self.name}-v{RECIPE_VERSION}-{context.data.sha256[:16]}.safetensors"
         )
-        net, metadata = _read(path) or _store(path, _train(context), context)
+        net, metadata = _read(path, context) or _store(path, _train(context), context)
         test_accuracy = float(metadata["test_accuracy"])
         context.on_event(Notice(f"Extractor {self.name}: test accuracy {test_accuracy:.2%}."))
         return ClassifierExtractor(self.name, net, context.device, own_classes=True)
 
 
-def _read(path: Path) -> tuple[Classifier, Metadata] | None:
-    """Return the classifier of a file, or None if it is missing or damaged."""
+def _read(path: Path, context: ExtractorContext) -> tuple[Classifier, Metadata] | None:
+    """Return the classifier of a file, or None if it is missing, damaged, or not trained on this very data set."""
     try:
-        net, metadata = load_classifier(path.read_bytes())
-        float(metadata["test_accuracy"])
-    except (OSError, ValueError, KeyError):
+        net, metadata = load_classifier(read_bytes(path, max_bytes=MAX_BYTES))
+        accuracy_is_known = 0 <= float(metadata["test_accuracy"]) <= 1
+    except (ReadError, ValueError, KeyError):
         return None
-    return net, metadata
+    is_own = metadata.get("dataset_sha256") == context.data.sha256 and metadata.get(SHA256)
+    return (net, metadata) if is_own and accuracy_is_known else None
 
 
 def _train(context: ExtractorContext) -> bytes:
@@ -98,15 +115,15 @@ def _train(context: ExtractorContext) -> bytes:
 def _store(path: Path, data: bytes, context: ExtractorContext) -> tuple[Classifier, Metadata]:
     """Store the weights unless another process stored its own first; return the stored ones, equal for all."""
     try:
-        private_folder(path.parent)
-        if not create_bytes(path, data) and _read(path) is None:
+        make_private(path.parent)
+        if not create_bytes(path, data) and _read(path, context) is None:
             write_bytes(path, data)  # the existing file is damaged
     except (OSError, RunError) as error:
         reason = error.__cause__ or error
         context.on_event(
             Notice(f"Extractor {context.data.name}-cnn is not cached: {path.parent} is not writable ({reason}).")
         )
-    return _read(path) or load_classifier(data)
+    return _read(path, context) or load_classifier(data)
 
 
 for _name in datasets:

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gan_bench.core.errors import InputError, first_line
+from gan_bench.core.errors import InputError, ReadError, first_line
 from gan_bench.core.events import Notice
+from gan_bench.core.limits import GIB
 from gan_bench.core.parsing import parse_path
-from gan_bench.data.download import fetch
+from gan_bench.core.reading import exists, open_regular, read_bytes
+from gan_bench.core.tensor_file import read_tensors
+from gan_bench.data.download import fetch, known_hash
 from gan_bench.metrics.extractors.base import (
     Extractor,
     ExtractorContext,
@@ -33,6 +34,7 @@ FILE = INCEPTION_URL.rsplit("/", 1)[-1]
 PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 """Of the published file, whose name has the first eight digits; the only pickle that is read."""
 LIMIT_SECONDS = 600.0
+MAX_BYTES = GIB
 HINT = f"download {INCEPTION_URL} elsewhere and set {VARIABLE} to the file, or give --extractors auto"
 
 
@@ -65,13 +67,23 @@ class Inception(ExtractorSource):
     dataset = None
 
     def is_available(self) -> bool:
-        """Return whether the weights file exists."""
-        return weights_path().is_file()
+        """Return whether the weights file exists and is what it should be."""
+        return exists(weights_path()) and not fault_of(weights_path())
+
+    def state(self) -> str:
+        """Return whether the weights are available, missing, or damaged, with what to do."""
+        path = weights_path()
+        if not exists(path):
+            return "missing"
+        fault = fault_of(path)
+        return f"damaged: {fault}" if fault else "available"
 
     def check(self, context: ExtractorContext) -> None:
-        """Raise InputError if the named file is missing, or a download is required and `offline`."""
+        """Raise InputError if the named file is missing or damaged, or a download is required and `offline`."""
         path = weights_path()
-        if path.is_file():
+        if exists(path):
+            if fault := fault_of(path):
+                raise InputError(f"not the weights of inception: {fault}")
             return
         if os.environ.get(VARIABLE):
             raise InputError(f"{VARIABLE} is {path}, which is not a file: {HINT}")
@@ -82,14 +94,14 @@ class Inception(ExtractorSource):
         """Return the extractor; raise InputError where its weights are unavailable."""
         self.check(context)
         path = weights_path()
-        if not path.is_file():
+        if not exists(path):
             context.on_event(Notice("Downloading the weights of inception (95 MB) before training starts."))
             deadline = time.monotonic() + LIMIT_SECONDS
             sha256 = f"sha256:{PUBLISHED_SHA256}"
             fetch([INCEPTION_URL], path, sha256, deadline=deadline, hint=HINT, on_event=context.on_event)
         try:
             net = inception_network(_saved(read_weights(path)))
-        except (OSError, EOFError, RuntimeError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
+        except (ReadError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
             raise InputError(f"{path} is not the weights of inception ({first_line(error)}): {HINT}") from None
         return InceptionExtractor(net, context.device)
 
@@ -100,20 +112,42 @@ def weights_path() -> Path:
     return parse_path(named, VARIABLE) if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
 
 
+def fault_of(path: Path) -> str:
+    """Return what is wrong with a weights file, and what to do; empty for one that can be read.
+
+    The published file is known by its hash, which is computed once per process and content.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            read_tensors(path, max_bytes=MAX_BYTES)
+        elif known_hash(path, "sha256") != PUBLISHED_SHA256:
+            with open_regular(path, max_bytes=MAX_BYTES):  # says what it is, if it is not a regular file
+                pass
+            raise ReadError(
+                f"{path}: is not the published file, or not all of it; others are read as .safetensors"
+            )
+    except ReadError as error:
+        if os.environ.get(VARIABLE):
+            return f"{error}; {HINT}"
+        return f"{error}; delete {path} to download it again"
+    return ""
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the arrays of a .safetensors file, or of the published one; raise ValueError for any other file.
+    """Return the arrays of a .safetensors file, or of the published one; raise ReadError for any other file.
 
     The published file is a pickle. Its hash is verified before unpickling, since torch's protection against
     crafted pickles (weights_only) was bypassed more than once.
     """
     if path.suffix == ".safetensors":
-        return dict(load_file(path))
-    content = path.read_bytes()
+        arrays = read_tensors(path, max_bytes=MAX_BYTES).arrays
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    content = read_bytes(path, max_bytes=MAX_BYTES)
     if hashlib.sha256(content).hexdigest() != PUBLISHED_SHA256:
-        raise ValueError("not the published file, the only pickle that is read; convert others to .safetensors")
+        raise ReadError("not the published file, the only pickle that is read; convert others to .safetensors")
     weights: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError("not a dictionary of arrays")
+        raise ReadError("not a dictionary of arrays")
     return dict(weights)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gan_bench.core.errors import InputError
+from gan_bench.core.errors import InputError, ReadError
+from gan_bench.core.limits import MIB
+from gan_bench.core.reading import read_bytes
 from gan_bench.metrics.extractors.base import Extractor, ExtractorContext, ExtractorSource, extractors
 from gan_bench.metrics.extractors.classifier import ClassifierExtractor, load_classifier
 from gan_bench.metrics.extractors.classifier_network import FEATURES
@@ -42,8 +44,8 @@ class MnistCnn(ExtractorSource):
         """Return the extractor; raise InputError if the package's weights file is missing or altered."""
         fix = "reinstall gan_bench"
         try:
-            net, _ = load_classifier(WEIGHTS.read_bytes())
-        except (OSError, ValueError) as error:
+            net, _ = load_classifier(read_bytes(WEIGHTS, max_bytes=16 * MIB))
+        except (ReadError, ValueError) as error:
             raise InputError(f"the weights of mnist-cnn at {WEIGHTS} are not readable ({error}): {fix}") from None
         own = context.data.name == self.dataset
         extractor = ClassifierExtractor(self.name, net, context.device, own_classes=own)

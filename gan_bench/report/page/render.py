@@ -10,18 +10,19 @@ from typing import Any
 import jinja2
 
 from gan_bench.report.findings import conclusions, cost, limitations, warning
-from gan_bench.report.page.markdown import Verbatim, escape_markdown
+from gan_bench.report.page.markdown import Verbatim, escape_markdown, escape_page
 from gan_bench.report.plotting import RenderedPlot
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.reproduce import commands
 from gan_bench.report.tables import display_tables as tables
 
+MAX_SECTIONS = 20
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_html(data: ReportData, plots: Sequence[RenderedPlot]) -> str:
     """Return the page as one self-contained HTML file with inline styles and images; no scripts, no requests."""
-    environment = _environment(autoescape=True)
+    environment = _environment(autoescape=True, finalize=escape_page)
     environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
     return environment.get_template("index.html.j2").render(_context(data, plots)) + "\n"
 
@@ -53,14 +54,15 @@ def _context(data: ReportData, plots: Sequence[RenderedPlot]) -> dict[str, Any]:
             "rates": tables.display_rates(data, key),
             "protocol": tables.display_protocol(data, key),
         }
-        for key in data.protocols
+        for key in data.protocols[:MAX_SECTIONS]
     ]
     return {
         "facts": _facts(data),
         "warning": warning(data),
         "sections": sections,
         "cost": cost(data, data.protocols[0]),
-        "limitations": limitations(data),
+        "limitations": [*_omissions(data), *limitations(data)],
+        "left_out": tables.display_left_out(data),
         "costs": tables.display_costs(data),
         "failures": tables.display_failures(data),
         "verdicts": tables.display_verdicts(data),
@@ -71,6 +73,20 @@ def _context(data: ReportData, plots: Sequence[RenderedPlot]) -> dict[str, Any]:
         "several_rates": bool((data.leaderboard["n_rates"] > 1).any()),
         "several_draws": bool(data.leaderboard["std_draws"].notna().any()),
     }
+
+
+def _omissions(data: ReportData) -> list[str]:
+    """Return sentences about runs and protocols that the page does not show."""
+    sentences = []
+    if data.left_out:
+        count = len(data.left_out)
+        runs, are = ("1 run", "is") if count == 1 else (f"{count:,} runs", "are")
+        sentences.append(f"{runs} of the folder {are} left out, because files are damaged; the reasons are below.")
+    if len(data.protocols) > MAX_SECTIONS:
+        sentences.append(
+            f"Only the first {MAX_SECTIONS} of {len(data.protocols)} protocols are shown; summary.csv has all."
+        )
+    return sentences
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:

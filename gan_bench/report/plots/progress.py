@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 
 from matplotlib.figure import Figure
@@ -28,8 +29,8 @@ LABEL_CHARACTERS = 17
 )
 def progress(data: ReportData) -> Figure | None:
     """Plot a row of sample grids over epochs per model."""
-    rows = [(label, _evenly_spaced(run)) for label, run in typical_runs(data).items()]
-    rows = [row for row in rows if len(row[1]) > 1][:MAX_MODELS]
+    found = ((label, _evenly_spaced(run)) for label, run in typical_runs(data).items())  # read one after another
+    rows = list(itertools.islice((row for row in found if len(row[1]) > 1), MAX_MODELS))
     if not rows:
         return None
     columns = max(len(grids) for _, grids in rows)
@@ -57,7 +58,7 @@ def progress(data: ReportData) -> Figure | None:
 
 def _evenly_spaced(run: StoredRun) -> list[tuple[int, Grid]]:
     """Return up to `COLUMNS` (epoch, grid), evenly spaced, the first and the last among them."""
-    files = list(epoch_grids(run.folder / "samples").items())
+    files = list(epoch_grids(run.folder / "samples", root=run.folder.parent).items())
     count = min(COLUMNS, len(files))
     if count < 2:
         return []

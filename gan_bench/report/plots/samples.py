@@ -26,15 +26,21 @@ def samples(data: ReportData) -> Figure | None:
     generated: list[tuple[str, Grid]] = []
     real: dict[str, Grid] = {}
     for label, run in typical_runs(data).items():
+        if len(generated) == MAX_MODELS:
+            break
         spec, folder = run.spec, run.folder / "samples"
-        epoch, file = max(epoch_grids(folder).items(), default=(0, None))
+        epoch, file = max(epoch_grids(folder, root=run.folder.parent).items(), default=(0, None))
         grid = read_grid(file, TILES, spec.image_size) if file else None
-        if grid is not None and len(generated) < MAX_MODELS:
+        if grid is not None:
             state = "" if run.record.status == "done" else f", {run.record.status}"
             detail = f"seed {spec.seed}, lr {rate_text(spec.lr_g, spec.lr_d)}, epoch {epoch}{state}"
             generated.append((f"{label}\n{detail}", grid))
         name = f"real images\n{spec.dataset}, {spec.image_size} x {spec.image_size}"
-        reference = None if name in real else read_grid(folder / "real.png", TILES, spec.image_size)
+        reference = (
+            None
+            if name in real or len(real) == MAX_MODELS
+            else read_grid(folder / "real.png", TILES, spec.image_size)
+        )
         if reference is not None:
             real[name] = reference
     return _grids([*real.items(), *generated]) if generated else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,10 @@ from gan_bench.report.report_data import ReportData
 from gan_bench.report.tables.summary import COST_CONDITIONS, COSTS, VERDICTS
 
 MAX_REASONS = 50
+MAX_ROWS = 200
+"""Rows of a table on the page; the CSV files have all."""
+MAX_CELL = 500
+MAX_ENVIRONMENTS = 20
 VERSUS_BEST = {"tie": "can't be told apart", "no claim": "no claim (too few)", "unscored": "not scored"}
 REFERENCES = {"real_reference": "reference: real images", "noise_reference": "reference: noise"}
 
@@ -28,6 +33,8 @@ class DisplayTable:
     numeric: Sequence[bool]
     rows: Sequence[Sequence[str]]
     footer: Sequence[Sequence[str]] = ()
+    omitted: int = 0
+    """Rows beyond the first MAX_ROWS."""
 
 
 def _table(
@@ -35,8 +42,16 @@ def _table(
 ) -> DisplayTable:
     """Return a table of columns by heading, those named in `text` left-aligned."""
     left = set(text)
-    rows = list(zip(*columns.values(), strict=True))
-    return DisplayTable(list(columns), [name not in left for name in columns], rows, footer)
+    rows = [
+        [short(cell) for cell in row] for row in itertools.islice(zip(*columns.values(), strict=True), MAX_ROWS)
+    ]
+    omitted = max(0, max(map(len, columns.values()), default=0) - MAX_ROWS)
+    return DisplayTable(list(columns), [name not in left for name in columns], rows, footer, omitted)
+
+
+def short(text: str) -> str:
+    """Return text cut off after MAX_CELL characters: files of others decide on it."""
+    return text if len(text) <= MAX_CELL else f"{text[: MAX_CELL - 1]}…"
 
 
 def display_leaderboard(data: ReportData, protocol_id: str) -> DisplayTable:
@@ -161,6 +176,15 @@ def display_verdicts(data: ReportData) -> DisplayTable:
     return _table(columns, columns)
 
 
+def display_left_out(data: ReportData) -> DisplayTable:
+    """Return every run that is left out, with its reason."""
+    columns = {
+        "run": [run.run_id for run in data.left_out],
+        "reason": [run.reason for run in data.left_out],
+    }
+    return _table(columns, columns)
+
+
 def display_protocol(data: ReportData, protocol_id: str) -> DisplayTable:
     """Return every field of a protocol."""
     rows = data.scores[data.scores["protocol_id"] == protocol_id]
@@ -172,10 +196,12 @@ def display_protocol(data: ReportData, protocol_id: str) -> DisplayTable:
 def display_environments(data: ReportData) -> list[tuple[int, DisplayTable]]:
     """Return each distinct environment with the number of its runs, the most frequent first."""
     texts = Counter(json.dumps(dict(run.environment), sort_keys=True, default=str) for run in data.stored)
-    return [
-        (count, DisplayTable(["field", "value"], [False, False], _flat(json.loads(text))))
-        for text, count in sorted(texts.items(), key=lambda pair: (-pair[1], pair[0]))
-    ]
+    found = []
+    for text, count in sorted(texts.items(), key=lambda pair: (-pair[1], pair[0]))[:MAX_ENVIRONMENTS]:
+        rows = _flat(json.loads(text))
+        columns = {"field": [name for name, _ in rows], "value": [value for _, value in rows]}
+        found.append((count, _table(columns, columns)))
+    return found
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

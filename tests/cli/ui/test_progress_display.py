@@ -6,6 +6,7 @@ import io
 import math
 import os
 import signal
+import sys
 from typing import Any
 
 import pytest
@@ -230,8 +231,8 @@ def test_control_characters_are_not_printed(capsys: pytest.CaptureFixture[str]) 
         display.expect(SUMMARY, SPECS)
         display(finished(SPECS[0], status="failed", reason="CUDA error\nand \x1b[2Jmore (a.py:1)"))
     printed = stderr_lines(capsys)
-    assert printed[0] == "note: odd  ]0;x text"
-    assert printed[2].endswith("seed  0  CUDA error and  [2Jmore (a.py:1)")
+    assert printed[0] == r"note: odd \x1b]0;x\x07text"
+    assert printed[2].endswith(r"seed  0  CUDA error and \x1b[2Jmore (a.py:1)")
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -243,7 +244,7 @@ def test_a_closed_output_is_an_error_until_a_stop_is_requested(
     os.close(reader)
     with open(writer, "w") as stream, ProgressDisplay(as_json) as display, signals.handle_signals():  # noqa: PTH123
         display.expect(SUMMARY, SPECS)
-        monkeypatch.setattr(module.sys, "stdout" if as_json else "stderr", stream)
+        monkeypatch.setattr(sys, "stdout" if as_json else "stderr", stream)
         with pytest.raises(BrokenPipeError):
             display(epoch(SPECS[0], 1))
         os.kill(os.getpid(), signal.SIGINT)

@@ -1,0 +1,45 @@
+"""The folder of the metrics' cache: trusted, or replaced by one that is."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+from pathlib import Path
+
+from gan_bench.core.events import Notice, OnEvent
+from gan_bench.core.private_folder import distrust, make_private
+from gan_bench.metrics.extractors.base import default_cache
+
+
+def trusted_cache(folder: Path | None, on_event: OnEvent) -> Path:
+    """Return the cache folder, by default the user's, or a private folder of /tmp with a notice of the reason.
+
+    Weights and numbers in it decide about scores: it is not read where others could have written to it.
+    """
+    chosen = folder if folder is not None else default_cache()
+    reason = distrust(chosen, chosen.parent if folder is None else chosen)
+    if not reason:
+        return chosen
+    instead = _private_temporary()
+    if str(chosen) not in _noticed:
+        _noticed.add(str(chosen))
+        on_event(Notice(f"The cache folder {chosen} is not used: {reason}. Using {instead} instead."))
+    return instead
+
+
+_noticed: set[str] = set()
+"""Folders this process has reported: there is an evaluator for each data set."""
+
+
+@functools.cache
+def _private_temporary() -> Path:
+    """Return a folder that processes of this user share, or one of this process alone if that is not trusted."""
+    user = os.getuid() if hasattr(os, "getuid") else "cache"
+    shared = Path(tempfile.gettempdir()) / f"gan_bench-{user}"
+    try:
+        if not distrust(shared) and not distrust(make_private(shared)):
+            return shared
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="gan_bench-"))
