@@ -25,9 +25,6 @@ def report(folder: Path, as_json: bool) -> None:
 
     paths = api.write_report(folder, print_notice)
     if as_json:
-        import pandas as pd
-
-        rows = pd.read_csv(paths.leaderboard_csv).to_dict(orient="records")
-        print_rows([{str(key): value for key, value in row.items()} for row in rows], as_json=True)
+        print_rows(paths.leaderboard, as_json=True)
     else:
         print_runs(Store.open(folder, create=False, on_event=ignore_events).runs(), paths.page)

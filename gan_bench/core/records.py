@@ -72,6 +72,11 @@ class Score(Frozen):
     noise_reference: Measure | None = None
     """The value of uniform noise."""
 
+    @property
+    def full_title(self) -> str:
+        """The title; FID with its extractor, for on another one the numbers have another scale."""
+        return f"{self.title} ({self.protocol.extractor})" if self.metric == "fid" else self.title
+
 
 class RunRecord(Frozen):
     """record.json: the outcome of a training; written last, so its presence means that the run is trained."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gan_bench.core.errors import InputError, unknown
 from gan_bench.core.records import StoredRun
-from gan_bench.report.dataframes import Row, protocol_order, protocol_text, rate_text
+from gan_bench.report.dataframes import Row, protocol_order, protocol_text
+from gan_bench.report.decisions import Difference, compare_first
 from gan_bench.report.formatting import describe_difference, describe_draws, describe_estimate
 from gan_bench.report.labels import labels
-from gan_bench.report.statistics import Difference, Estimate, compare, estimate
-from gan_bench.report.tables.leaderboard import best_rate
-from gan_bench.report.tables.summary import QUALITY_CONDITIONS, summary_table
+from gan_bench.report.statistics import Estimate, estimate, scale_of
+from gan_bench.report.tables.leaderboard import Entry, entry_of, undertrained
+from gan_bench.report.tables.summary import QUALITY_CONDITIONS, VERDICTS
 from gan_bench.report.training_scores import training_scores
 
 
@@ -29,19 +31,24 @@ class Comparison:
 
 
 def compare_runs(a: Sequence[StoredRun], b: Sequence[StoredRun], name_a: str, name_b: str) -> list[Comparison]:
-    """Compare two groups, each at its best rate, under each protocol that scored both, main protocol first.
+    """Compare two groups, each at its chosen rate, under each protocol that scored both, main protocol first.
 
     Raises InputError where a group is empty, holds several configurations (models, losses, penalties, settings),
     or shares no protocol with the other.
     """
-    sides = [_best(a, name_a), _best(b, name_b)]
+    sides = [_entries(a, name_a), _entries(b, name_b)]
     shared = [key for key in protocol_order([*a, *b]) if key in sides[0] and key in sides[1]]
+    for runs, name in ((a, name_a), (b, name_b)):
+        if not any(run.record.status == "done" for run in runs):
+            lost = Counter(run.record.status for run in runs)
+            counts = " and ".join(f"{count} {status}" for status, count in sorted(lost.items()))
+            raise InputError(f"comparing {name}: no training of it has a score; {counts}")
     if not shared:
         raise InputError(
             f"comparing {name_a} with {name_b}: no protocol scored both; evaluate both on the same data set with "
             "equal --extractors, --eval-samples, --reference-split and --batch-norm"
         )
-    return [_comparison(key, *sides[0][key], *sides[1][key], name_a, name_b) for key in shared]
+    return [_comparison(key, sides[0][key], sides[1][key], name_a, name_b) for key in shared]
 
 
 def choose(runs: Sequence[StoredRun], name: str) -> list[StoredRun]:
@@ -57,47 +64,43 @@ def choose(runs: Sequence[StoredRun], name: str) -> list[StoredRun]:
     return chosen
 
 
-def _best(runs: Sequence[StoredRun], name: str) -> dict[str, tuple[Row, list[float]]]:
-    """Return a group's row at its best rate, with its values, for each protocol with a score."""
+def _entries(runs: Sequence[StoredRun], name: str) -> dict[str, Entry]:
+    """Return a group's trainings at its chosen rate, for each protocol with a score."""
     if not runs:
         raise InputError(f"comparing {name}: it has no finished run; `gan-bench status` lists all runs")
-    scores = training_scores(runs)
-    found: dict[str, tuple[Row, list[float]]] = {}
-    for key, table in summary_table(scores).groupby("protocol_id"):
+    found: dict[str, Entry] = {}
+    for key, table in training_scores(runs).groupby("protocol_id"):
         found_labels = sorted(set(table["label"]))
-        if len(found_labels) > 1:
+        if len(found_labels) > 1 and key:
             quoted = ", ".join(f'"{label}"' for label in found_labels)
             raise InputError(
                 f"comparing {name}: it holds {quoted}, which are not repetitions of one training; name one of them"
             )
-        row = best_rate(table)
-        match = (scores["protocol_id"] == key) & (scores["lr_g"] == row["lr_g"])
-        values = scores.loc[match & (scores["lr_d"] == row["lr_d"]), "value"].dropna()
-        if len(values):
-            found[str(key)] = (row, [float(value) for value in values])
+        entry = entry_of(table)
+        if len(entry.group.values):
+            found[str(key)] = entry
     return found
 
 
-def _comparison(
-    key: str, row_a: Row, a: list[float], row_b: Row, b: list[float], name_a: str, name_b: str
-) -> Comparison:
-    title = row_a["title"]
-    difference = compare(a, b, row_a["better"], row_a["n_diverged"], row_b["n_diverged"])
-    sides = [
-        f"{name}: {_side(title, row, values)}." for name, row, values in ((name_a, row_a, a), (name_b, row_b, b))
-    ]
+def _comparison(key: str, a: Entry, b: Entry, name_a: str, name_b: str) -> Comparison:
+    title, scale = a.row["title"], scale_of(a.row["metric"])
+    (difference,) = compare_first([a.group, b.group], a.row["better"], scale)
     verdict, evidence = describe_difference(title, name_a, name_b, difference)
-    text = "\n".join([f"{protocol_text(row_a)}: {verdict}", *sides, evidence, *_confounders(row_a, row_b)])
-    return Comparison(key, row_a["metric"], estimate(a), estimate(b), difference, text)
+    if undertrained(a.row) and undertrained(b.row):
+        verdict, evidence = "No winner: every scored training of both was judged undertrained.", ""
+    found = [estimate(side.group.values, scale, side.group.contenders) for side in (a, b)]
+    sides = [f"{name_a}: {_side(a.row, found[0])}.", f"{name_b}: {_side(b.row, found[1])}."]
+    lines = [f"{protocol_text(a.row)}: {verdict}", *sides, evidence, *_confounders(a.row, b.row)]
+    return Comparison(key, a.row["metric"], found[0], found[1], difference, "\n".join(filter(None, lines)))
 
 
-def _side(title: str, row: Row, values: list[float]) -> str:
+def _side(row: Row, values: Estimate) -> str:
     choice = f" ({row['rate_choice']})" if row["n_rates"] > 1 else ""
     parts = [
-        describe_estimate(title, estimate(values)),
-        f"at lr {rate_text(row['lr_g'], row['lr_d'])}{choice}",
+        describe_estimate(row["title"], values, row["n_diverged"], row["n_failed"]),
+        f"at lr {row['rate']}{choice}",
         describe_draws(row["n_draws"], row["std_draws"]),
-        f"{row['n_diverged']} diverged" if row["n_diverged"] else "",
+        *(f"{row[f'n_{verdict}']} {verdict}" for verdict in VERDICTS if row[f"n_{verdict}"]),
     ]
     return ", ".join(part for part in parts if part)
 

@@ -35,15 +35,6 @@ HEADLINE = "fid"
 IDENTITY = ("model", "loss", "penalty", "dataset", "image_size")
 
 
-def rate_text(lr_g: float, lr_d: float) -> str:
-    """Return learning rates as typed: 2e-4, or 4e-4:1e-4 (G:D) where they differ."""
-    texts = []
-    for rate in (lr_g, lr_d):
-        mantissa, exponent = f"{rate:.6e}".split("e")
-        texts.append(f"{float(mantissa):g}e{int(exponent)}")
-    return texts[0] if lr_g == lr_d else ":".join(texts)
-
-
 def threads_text(environment: Mapping[str, Any]) -> str:
     """Return a run's number of CPU threads as text; empty where it was not recorded."""
     threads = environment.get("threads")
@@ -206,6 +197,7 @@ def scores_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:
             **identity_columns(run, text[run.record.run_id]),
             "status": run.record.status,
             **score.model_dump(include=set(columns)),
+            "title": score.full_title,
             "protocol_id": score.protocol.protocol_id,
             **{PROTOCOL_NAMES[name]: value for name, value in score.protocol.model_dump().items()},
         }

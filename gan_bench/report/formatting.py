@@ -1,34 +1,12 @@
-"""Formatting of numbers, estimates and differences as text."""
+"""Formatting of estimates and differences as text; numbers are formatted by `gan_bench.core.numbers`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-from gan_bench.report.statistics import CONFIDENCE, LIKELY_P, Difference, Estimate
-
-MISSING = "\N{EN DASH}"
-
-
-def number(value: float | None) -> str:
-    """Return a number with three significant digits and thousands separators; a dash for a missing one."""
-    if value is None or not math.isfinite(value):
-        return MISSING
-    if value == 0:
-        return "0"
-    decimals = min(6, max(0, 2 - math.floor(math.log10(abs(value)))))
-    return f"{value:,.{decimals}f}"
-
-
-def aligned(values: Sequence[float | None], among: Sequence[float | None] = ()) -> list[str]:
-    """Return a column of numbers with equal decimals; a dash for a missing one.
-
-    The largest number decides on the decimals; `among` are further numbers to consider.
-    """
-    present = [abs(value) for value in (*values, *among) if value is not None and math.isfinite(value) and value]
-    top = max(present, default=1.0)
-    decimals = 0 if top >= 10_000 else 1 if top >= 100 else 2 if top >= 5 else 3 if top >= 0.05 else 5
-    return [MISSING if value is None or not math.isfinite(value) else f"{value:,.{decimals}f}" for value in values]
+from gan_bench.core.numbers import MISSING, number
+from gan_bench.report.decisions import MAX_SEEDS, POWER, Difference, a_is_better
+from gan_bench.report.statistics import MIN_FOR_INTERVAL, Estimate
 
 
 def byte_size(value: float | None) -> str:
@@ -39,22 +17,35 @@ def byte_size(value: float | None) -> str:
     return f"{mib / 1024:,.2f} GiB" if mib >= 1024 else f"{mib:,.0f} MiB"
 
 
+def p_text(p: float) -> str:
+    """Return a p-value with two significant digits; a dash for a missing one."""
+    if not math.isfinite(p):
+        return MISSING
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
 def trainings(count: int) -> str:
     """Return `1 training` or `3 trainings`."""
     return f"{count} training" + ("" if count == 1 else "s")
 
 
-def describe_estimate(title: str, found: Estimate) -> str:
-    """Return a mean with its interval, or why there is none."""
+def count_text(n: int, diverged: int, failed: int) -> str:
+    """Return the number of trainings that a mean is over: `3 trainings`, or `2 of 3 trainings: 1 diverged`."""
+    lost = [f"{count} {status}" for count, status in ((diverged, "diverged"), (failed, "failed")) if count]
+    total = n + diverged + failed
+    return f"{n} of {trainings(total)}: {', '.join(lost)}" if lost else trainings(n)
+
+
+def describe_estimate(title: str, found: Estimate, diverged: int = 0, failed: int = 0) -> str:
+    """Return a mean with its interval and the trainings it is over, or why there is none."""
+    over = count_text(found.n, diverged, failed)
     if found.n == 0:
-        return f"no {title} (nothing was scored)"
+        return f"no {title} ({over if diverged or failed else 'nothing was scored'})"
     if found.n == 1:
-        return f"{title} {number(found.mean)} (one training: no interval, no claim)"
-    rough = ", rough" if found.rough else ""
-    return (
-        f"{title} {number(found.mean)} (95% interval {number(found.low)} to {number(found.high)} "
-        f"over {trainings(found.n)}{rough})"
-    )
+        return f"{title} {number(found.mean)} ({over}; no interval, no claim)"
+    if found.n < MIN_FOR_INTERVAL:
+        return f"{title} {number(found.mean)} (mean over {over}; too few for an interval)"
+    return f"{title} {number(found.mean)} (95% interval {number(found.low)} to {number(found.high)} over {over})"
 
 
 def describe_draws(n_draws: float, std_draws: float) -> str:
@@ -66,23 +57,37 @@ def describe_draws(n_draws: float, std_draws: float) -> str:
 
 def describe_difference(title: str, a: str, b: str, found: Difference) -> tuple[str, str]:
     """Return which of A and B is better with how certain that is, and the evidence."""
-    if found.certainty == "no claim":
-        few = " and ".join(f"{name} has {count}" for name, count in ((a, found.n_a), (b, found.n_b)) if count < 2)
-        verdict = f"{a} against {b}: no claim."
-        return verdict, f"Each needs at least two scored trainings to estimate its spread over seeds; {few}."
-    winner, loser = (a, b) if found.gain > 0 else (b, a)
-    evidence = (
-        f"The mean {title} differs by {number(abs(found.gain))} (95% interval {_interval(found)}); probability of "
-        f"improvement of {a} over {b}: {found.probability:.2f}; permutation p = {found.p_value:.2g}"
-    )
-    threshold = 1 - CONFIDENCE if found.certainty == "likely" else LIKELY_P
-    if found.certainty != "clear" and found.smallest_p > threshold + 1e-9:
-        evidence += f"; with so few trainings p is at least {found.smallest_p:.2g}"
+    if found.certainty == "too few":
+        return f"{a} against {b}: {found.too_few}: no claim.", _size(title, found, tested=False)
     if found.certainty == "unclear":
-        return f"{a} and {b} can't be told apart.", f"{evidence}."
-    if found.certainty == "clear":
-        return f"{winner} is better than {loser}.", f"{evidence}."
-    return f"{winner} is likely better than {loser}; more seeds are needed to be sure.", f"{evidence}."
+        return f"{a} and {b} can't be told apart with {found.counts}.", f"{_size(title, found)} {_power(found)}"
+    winner, loser = (a, b) if a_is_better(found) else (b, a)
+    improvement = max(found.probability, 1 - found.probability)
+    return (
+        f"{winner} is better than {loser}.",
+        f"{_size(title, found)} Probability of improvement of {winner} over {loser}: {improvement:.2f}.",
+    )
+
+
+def _size(title: str, found: Difference, tested: bool = True) -> str:
+    """Return the difference of the means with its interval, and the p-value."""
+    p = f"p = {p_text(found.p_value)}".replace("= <", "<") if tested else ""
+    if math.isnan(found.gain):
+        return f"No difference of means: a side has no scored training{'; ' * bool(p)}{p}."
+    interval = f" (95% interval {_interval(found)})" if math.isfinite(found.low) else ""
+    return f"The mean {title} differs by {number(abs(found.gain))}{interval}{'; ' * bool(p)}{p}."
+
+
+def _power(found: Difference) -> str:
+    """Return what would have been found, and with how many trainings the observed difference would be."""
+    if not math.isfinite(found.detectable):
+        return "Too few are scored to estimate how many seeds would be needed."
+    few = math.isfinite(found.seeds_to_confirm)
+    seeds = f"about {found.seeds_to_confirm:.0f}" if few else f"more than {MAX_SEEDS}"
+    return (
+        f"So many trainings find a difference of {number(found.detectable)} {POWER:.0%} of the time; "
+        f"one of the observed size needs {seeds} each."
+    )
 
 
 def _interval(found: Difference) -> str:

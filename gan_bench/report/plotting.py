@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib as mpl
@@ -32,6 +32,8 @@ LABEL_WIDTH, LABEL_HEIGHT = 0.45, 0.3
 DPI = 150
 PAGE_DPI = 111
 GREY = "#5b6470"
+DATASET_SEPARATOR = "--"
+"""Between a plot's name and the data set, where a report has several: samples--mnist.png."""
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
@@ -80,10 +82,21 @@ class RenderedPlot:
 
 
 def render_plots(data: ReportData) -> list[RenderedPlot]:
-    """Render every registered plot that has something to show, in the page's order."""
+    """Render every registered plot that has something to show, in the page's order, once for each data set."""
     names = sorted(plots.names(), key=lambda name: plots.get(name).order)
-    rendered = (render_plot(name, data) for name in names)
-    return [plot for plot in rendered if plot is not None]
+    several = len(data.datasets) > 1
+    rendered = []
+    for name in names:
+        for part, dataset in zip(data.by_dataset(), data.datasets, strict=True):
+            plot = render_plot(name, part)
+            if plot is not None:
+                rendered.append(_of_dataset(plot, dataset) if several else plot)
+    return rendered
+
+
+def _of_dataset(plot: RenderedPlot, dataset: str) -> RenderedPlot:
+    """Return a plot with its data set in its name and title."""
+    return replace(plot, name=f"{plot.name}{DATASET_SEPARATOR}{dataset}", title=f"{plot.title}: {dataset}")
 
 
 def render_plot(name: str, data: ReportData) -> RenderedPlot | None:
@@ -124,7 +137,7 @@ def panels(
 def scale_axis(axis: Axis, values: Iterable[float | None]) -> None:
     """Make an axis logarithmic, with plain numbers as tick labels, where positive values span a wide range."""
     found = [float(value) for value in values if value is not None and math.isfinite(value)]
-    plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
+    plain = FuncFormatter(lambda value, _: f"{value + 0.0:,.10g}")
     if not found or min(found) <= 0 or max(found) / min(found) < LOG_RANGE:
         if found and max(found) >= 10_000:
             axis.set_major_formatter(plain)

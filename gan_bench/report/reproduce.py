@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from gan_bench.core.frozen import Rates, canonical_json
+from gan_bench.core.numbers import exact_rates
 from gan_bench.core.records import Score, StoredRun
 from gan_bench.core.training_spec import TrainingSpec
-from gan_bench.report.dataframes import rate_text
 
 MAX_COMMANDS = 20
 BATCH_NORM = ("running", "batch", "standing")
@@ -99,16 +99,6 @@ def _metric(column: str) -> str:
 
 def _typed(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def exact_rates(lr_g: float, lr_d: float) -> str:
-    """Return learning rates for `--lrs`: short where that is exact, otherwise with every digit.
-
-    A rate that differs in its seventh digit is another run.
-    """
-    texts = [rate_text(rate, rate) for rate in (lr_g, lr_d)]
-    exact = [text if float(text) == rate else repr(rate) for text, rate in zip(texts, (lr_g, lr_d), strict=True)]
-    return exact[0] if lr_g == lr_d else ":".join(exact)
 
 
 def seed_text(seeds: Iterable[int]) -> str:

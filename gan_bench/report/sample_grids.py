@@ -28,7 +28,7 @@ def typical_runs(data: ReportData) -> dict[str, StoredRun]:
     """
     stored = {run.record.run_id: run for run in data.stored}
     chosen: dict[str, StoredRun] = {}
-    rows = data.at_best_rate()
+    rows = data.reported()
     for key in data.protocols:
         for label in data.board(key)["label"]:
             own = rows[(rows["label"] == label) & (rows["protocol_id"] == key)].sort_values(["value", "run_id"])

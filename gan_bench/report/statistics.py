@@ -1,6 +1,7 @@
-"""Statistics over a few trainings: estimates with intervals, and comparisons of two groups.
+"""Statistics over a few trainings: means with intervals, and the interval of a difference.
 
-The unit is one training (a seed), never one evaluation or one generation draw. After arXiv 2108.13264.
+The unit is one training (a seed), never one evaluation or one generation draw. Intervals are Student t on a scale
+that is fixed for each metric beforehand: docs/statistics.md compares methods. After arXiv 2108.13264.
 """
 
 from __future__ import annotations
@@ -8,23 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 Array: TypeAlias = NDArray[np.float64]
 Better: TypeAlias = Literal["lower", "higher"]
-Certainty: TypeAlias = Literal["clear", "likely", "unclear", "no claim"]
+Scale: TypeAlias = Literal["log", "plain"]
 
-ROUGH_BELOW = 5
-"""Intervals over fewer trainings are rough: the bootstrap resamples only the observed values."""
+LOG_METRICS = ("fid",)
+"""Metrics above 0 whose spread grows with their size; all others are on a plain scale."""
 CONFIDENCE = 0.95
-LIKELY_P = 0.1
-"""The largest p-value of a likely difference; three trainings against three can just reach it."""
-RESAMPLES = 2000
-PERMUTATIONS = 9999
+MIN_FOR_INTERVAL = 3
+"""Trainings below which there is no interval: that of two says nothing but that two are too few."""
 
 
 @dataclass(frozen=True)
@@ -39,32 +38,22 @@ class Estimate:
     low: float
     high: float
 
-    @property
-    def rough(self) -> bool:
-        """Whether the interval is over so few trainings that it is only a rough guide."""
-        return self.n < ROUGH_BELOW
-
 
 @dataclass(frozen=True)
-class Difference:
-    """Difference between the trainings of A and of B; `gain` is above 0 where A is better, in the score's unit."""
+class Center:
+    """Location of a group on a metric's scale, and the squared standard error of it.
 
-    n_a: int
-    n_b: int
-    gain: float
-    low: float
-    high: float
-    probability: float
-    """Probability of improvement: of one training of A over one of B. A diverged training is the worst of all."""
-    p_value: float
-    """Two-sided permutation test on ranks."""
-    smallest_p: float
-    """The smallest possible p-value for these numbers of trainings."""
-    certainty: Certainty
-    """clear: the interval excludes 0 and p < 0.05; likely: it does, and p <= 0.1; no claim: too few trainings.
-
-    Unclear also where mean, ranks and median do not all favor the same side.
+    On a log scale the location is the logarithm of a log-normal distribution's mean (Cox's estimator).
     """
+
+    n: int
+    location: float
+    variance: float
+
+
+def scale_of(metric: str) -> Scale:
+    """Return the scale on which a metric's intervals and t-tests are computed."""
+    return "log" if metric in LOG_METRICS else "plain"
 
 
 def finite(values: Sequence[float] | Array) -> Array:
@@ -73,101 +62,86 @@ def finite(values: Sequence[float] | Array) -> Array:
     return array[np.isfinite(array)]
 
 
-def estimate(values: Sequence[float] | Array, seed: int = 0) -> Estimate:
-    """Return mean, std (ddof 1), median, interquartile mean and a 95% bootstrap interval of the mean."""
+def estimate(values: Sequence[float] | Array, scale: Scale = "plain", contenders: int = 1) -> Estimate:
+    """Return mean, std (ddof 1), median, interquartile mean and, from 3 values on, a 95% interval of the mean.
+
+    `contenders` is the number of learning rates that the reported one was chosen from; see `confidence`.
+    """
     x = finite(values)
     nan = math.nan
     if len(x) == 0:
         return Estimate(0, nan, nan, nan, nan, nan, nan)
-    low, high = _interval((x,), _mean, seed) if len(x) > 1 else (nan, nan)
     std = float(np.std(x, ddof=1)) if len(x) > 1 else nan
+    low = high = nan
+    if len(x) >= MIN_FOR_INTERVAL:
+        low, high = mean_interval(x, usable_scale(scale, x), contenders)
     iqm = float(stats.trim_mean(x, 0.25))
     return Estimate(len(x), float(np.mean(x)), std, float(np.median(x)), iqm, low, high)
 
 
-def compare(
-    a: Sequence[float] | Array,
-    b: Sequence[float] | Array,
-    better: Better,
-    diverged_a: int = 0,
-    diverged_b: int = 0,
-    seed: int = 0,
-) -> Difference:
-    """Compare two groups of scores of one metric under one protocol.
+def usable_scale(scale: Scale, *groups: Array) -> Scale:
+    """Return the scale, or `plain` where a value is not above 0: identical images get a FID of about 0."""
+    return scale if all((group > 0).all() for group in groups) else "plain"
 
-    `diverged_a` and `diverged_b` count trainings that diverged: they have no score and rank below every other. The
-    gain and its interval are over the scored ones only.
+
+def center(x: Array, scale: Scale) -> Center:
+    """Return the location of at least two values on a scale, with its squared standard error."""
+    n = len(x)
+    if scale == "plain":
+        return Center(n, float(np.mean(x)), float(np.var(x, ddof=1)) / n)
+    logs = np.log(x)
+    spread = float(np.var(logs, ddof=1))
+    return Center(n, float(np.mean(logs)) + spread / 2, spread / n + spread**2 / (2 * (n - 1)))
+
+
+def confidence(contenders: int) -> float:
+    """Return the level at which an interval is computed so that it covers 95% after a choice of the learning rate.
+
+    Held-out scores vary together where several rates are equally good. Bonferroni's correction for them and one
+    more was found sufficient by simulation.
     """
-    sign = 1.0 if better == "higher" else -1.0
-    x, y = sign * finite(a), sign * finite(b)
-    all_x, all_y = with_diverged(a, better, diverged_a), with_diverged(b, better, diverged_b)
-    gain = float(np.mean(x) - np.mean(y)) if len(x) and len(y) else math.nan
-    enough = len(x) > 1 and len(y) > 1
-    low, high = _interval((x, y), _mean_difference, seed) if enough else (math.nan, math.nan)
-    probability = _probability(all_x, all_y)
-    p_value = _permutation_p(all_x, all_y, seed) if enough else math.nan
-    smallest = min(1.0, 2 / math.comb(len(all_x) + len(all_y), len(all_x))) if enough else math.nan
-    significant = enough and not low <= 0 <= high and _agree(gain, probability, all_x, all_y)
-    certainty = _certainty(significant, p_value) if enough else "no claim"
-    return Difference(len(x), len(y), gain, low, high, probability, p_value, smallest, certainty)
+    return 1 - (1 - CONFIDENCE) / (contenders + 1 if contenders > 1 else 1)
 
 
-def _certainty(significant: bool, p_value: float) -> Certainty:
-    if not significant or p_value > LIKELY_P + 1e-9:
-        return "unclear"
-    return "clear" if p_value < 1 - CONFIDENCE else "likely"
+def mean_interval(x: Array, scale: Scale, contenders: int = 1, df: float | None = None) -> tuple[float, float]:
+    """Return the 95% interval of the mean of at least two values, with n - 1 degrees of freedom by default."""
+    found = center(x, scale)
+    half = t_quantile(0.5 + confidence(contenders) / 2, df or found.n - 1) * math.sqrt(found.variance)
+    low, high = found.location - half, found.location + half
+    return (low, high) if scale == "plain" else (_exp(low), _exp(high))
 
 
-def _agree(gain: float, probability: float, x: Array, y: Array) -> bool:
-    """Whether the mean of the scored trainings, the ranks of all and their median favor the same side."""
-    # Diverged trainings can turn ranks and median against the mean of the scored ones.
-    first, second = (np.median(x), np.median(y)) if gain > 0 else (np.median(y), np.median(x))
-    return (gain > 0) == (probability > 0.5) and bool(first >= second)
+def difference_interval(x: Array, y: Array, scale: Scale, contenders: int = 1) -> tuple[float, float]:
+    """Return the 95% interval of mean(x) - mean(y), at least two values each.
 
-
-def with_diverged(values: Sequence[float] | Array, better: Better, diverged: int) -> Array:
-    """Return all trainings so that more is better: the scored ones, and minus infinity for each diverged one."""
-    sign = 1.0 if better == "higher" else -1.0
-    return np.concatenate([sign * finite(values), np.full(diverged, -np.inf)])
-
-
-def _mean(x: Array, axis: int = -1) -> Any:
-    return np.mean(x, axis=axis)
-
-
-def _mean_difference(x: Array, y: Array, axis: int = -1) -> Any:
-    return np.mean(x, axis=axis) - np.mean(y, axis=axis)
-
-
-def _interval(samples: tuple[Array, ...], statistic: Any, seed: int) -> tuple[float, float]:
-    # Percentile, not BCa: with three values BCa's corrections are noise, and equal values make it undefined.
-    found = stats.bootstrap(
-        samples,
-        statistic,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        vectorized=True,
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
-
-
-def _probability(x: Array, y: Array) -> float:
-    if not len(x) or not len(y):
-        return math.nan
-    wins = (x[:, None] > y[None, :]).mean()
-    ties = (x[:, None] == y[None, :]).mean()
-    return float(wins + 0.5 * ties)
-
-
-def _permutation_p(x: Array, y: Array, seed: int) -> float:
-    ranks = stats.rankdata(np.concatenate([x, y]))
-    found = stats.permutation_test(
-        (ranks[: len(x)], ranks[len(x) :]),
-        _mean_difference,
-        n_resamples=PERMUTATIONS,
-        vectorized=True,
-        random_state=np.random.default_rng(seed),
+    On a plain scale it is Welch's. On a log scale the limits of both means, with Welch's degrees of freedom, are
+    combined (MOVER, doi 10.1002/sim.2936).
+    """
+    df = _welch_df(center(x, "plain"), center(y, "plain"))
+    middle = [float(np.mean(v)) if scale == "plain" else _exp(center(v, scale).location) for v in (x, y)]
+    (x_low, x_high), (y_low, y_high) = (mean_interval(v, scale, contenders, df) for v in (x, y))
+    gain = middle[0] - middle[1]
+    return (
+        gain - math.hypot(middle[0] - x_low, y_high - middle[1]),
+        gain + math.hypot(x_high - middle[0], middle[1] - y_low),
     )
-    return float(min(1.0, found.pvalue))
+
+
+def _welch_df(a: Center, b: Center) -> float:
+    total = a.variance**2 / (a.n - 1) + b.variance**2 / (b.n - 1)
+    smallest = min(a.n, b.n) - 1
+    return max(smallest, (a.variance + b.variance) ** 2 / total) if total > 0 else smallest
+
+
+def t_quantile(probability: float, df: float) -> float:
+    """Return a quantile of Student's t distribution."""
+    return float(special.stdtrit(df, probability))
+
+
+def two_sided_p(t: float, df: float) -> float:
+    """Return the two-sided p-value of a t statistic."""
+    return float(2 * special.stdtr(df, -abs(t)))
+
+
+def _exp(value: float) -> float:
+    return math.exp(min(value, 700.0))

@@ -78,7 +78,8 @@ def _headlines(runs: Sequence[StoredRun]) -> dict[str, dataframes.Row]:
             if current is None or (
                 score.metric == dataframes.HEADLINE and current["metric"] != dataframes.HEADLINE
             ):
-                found[key] = score.model_dump(include={"metric", "title", "better", *references})
+                own = score.model_dump(include={"metric", "better", *references})
+                found[key] = {**own, "title": score.full_title}
             elif current["metric"] == score.metric:
                 for reference in references:
                     if current[reference] is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from gan_bench.core.records import LeftOut, StoredRun
 from gan_bench.report.csv_text import csv_bytes
 from gan_bench.report.page.render import render_html, render_markdown
 from gan_bench.report.plots.base import plots
-from gan_bench.report.plotting import RenderedPlot, render_plots
+from gan_bench.report.plotting import DATASET_SEPARATOR, RenderedPlot, render_plots
 from gan_bench.report.report_data import report_data
 
 
@@ -32,6 +33,8 @@ class ReportPaths:
     markdown: Path
     page: Path
     plots: Sequence[Path]
+    leaderboard: Sequence[Mapping[str, Any]]
+    """The rows of leaderboard.csv as they were computed: texts are texts."""
 
 
 def write_files(runs: Sequence[StoredRun], out: Path, left_out: Sequence[LeftOut] = ()) -> ReportPaths:
@@ -58,8 +61,14 @@ def write_files(runs: Sequence[StoredRun], out: Path, left_out: Sequence[LeftOut
         leaderboard_csv=write_bytes(out / "leaderboard.csv", csv_bytes(data.leaderboard)),
         plots=_write_plots(rendered, out / "plots"),
         markdown=write_bytes(out / "report.md", render_markdown(data, rendered).encode()),
+        leaderboard=[{str(key): value for key, value in row.items()} for row in _rows(data.leaderboard)],
         page=write_bytes(out / "index.html", render_html(data, rendered).encode()),
     )
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Return the rows of a frame; missing values are None."""
+    return frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
 
 
 def _uniform_settings(runs: pd.DataFrame) -> pd.DataFrame:
@@ -94,9 +103,11 @@ def _write_plots(rendered: Sequence[RenderedPlot], folder: Path) -> list[Path]:
         written.append(write_bytes(folder / f"{plot.name}.png", plot.png))
         written.append(write_bytes(folder / f"{plot.name}.svg", plot.svg))
     for name in plots.names():
-        for stale in {folder / f"{name}.png", folder / f"{name}.svg"} - set(written):
-            try:
-                stale.unlink(missing_ok=True)
-            except OSError as error:
-                raise write_error(stale, error) from error
+        for kind in ("png", "svg"):
+            own = {folder / f"{name}.{kind}", *folder.glob(f"{name}{DATASET_SEPARATOR}*.{kind}")}
+            for stale in own - set(written):
+                try:
+                    stale.unlink(missing_ok=True)
+                except OSError as error:
+                    raise write_error(stale, error) from error
     return written

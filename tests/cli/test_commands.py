@@ -325,7 +325,7 @@ def test_compare_prints_the_difference_and_its_certainty(invoke: Invoke, first: 
     assert result.exit_code == 0, result.output
     assert "vanilla: FID" in result.stdout
     assert "dcgan28: FID" in result.stdout
-    assert "over 2 trainings, rough" in result.stdout
+    assert "mean over 2 trainings; too few for an interval" in result.stdout
     (line,) = json_lines(invoke("compare", "vanilla", "dcgan28", out, "--json").stdout)
     assert line["metric"] == "fid"
     swapped = json_lines(invoke("compare", "dcgan28", "vanilla", out, "--json").stdout)[0]

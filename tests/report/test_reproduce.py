@@ -10,10 +10,11 @@ from helpers.made_runs import build, build_many, make_scores, make_spec, protoco
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gan_bench.core.numbers import exact_rates
 from gan_bench.core.parsing import parse_rates, parse_seeds
 from gan_bench.core.records import StoredRun
 from gan_bench.core.training_spec import TrainingSpec
-from gan_bench.report.reproduce import commands, exact_rates, seed_text
+from gan_bench.report.reproduce import commands, seed_text
 
 RATES = [(2e-4, 2e-4), (10**-3.5, 10**-3.5), (10**-3.5, 1e-4), (0.1 + 0.2, 1.23456789e-5)]
 

@@ -7,7 +7,7 @@ from helpers.made_runs import build, build_many, make_scores, make_spec, protoco
 
 from gan_bench.core.records import StoredRun
 from gan_bench.report.dataframes import primary_scores, protocol_order
-from gan_bench.report.findings import limitations
+from gan_bench.report.limitations import limitations
 from gan_bench.report.plots.base import plots
 from gan_bench.report.report_data import report_data
 from gan_bench.report.training_scores import training_scores

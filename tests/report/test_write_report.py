@@ -20,7 +20,8 @@ from gan_bench.core.frozen import Scalar
 from gan_bench.core.records import StoredRun
 from gan_bench.report import write_report as module
 from gan_bench.report.csv_text import csv_bytes
-from gan_bench.report.findings import conclusions, limitations, warning
+from gan_bench.report.findings import conclusions, warning
+from gan_bench.report.limitations import limitations
 from gan_bench.report.page.render import render_html, render_markdown
 from gan_bench.report.report_data import report_data
 from gan_bench.report.write_report import ReportPaths, write_files

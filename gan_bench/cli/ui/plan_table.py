@@ -41,8 +41,8 @@ def print_plan(plan: Plan, options: Options, as_json: bool) -> None:
 
 
 def _rows(plan: Plan) -> list[dict[str, Any]]:
+    from gan_bench.core.numbers import rate_text
     from gan_bench.data.base import datasets
-    from gan_bench.report.dataframes import rate_text
     from gan_bench.training.flops import step_flops
 
     rows: list[dict[str, Any]] = []

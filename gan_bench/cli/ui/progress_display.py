@@ -181,7 +181,7 @@ class ProgressDisplay:
 
     def _name_runs(self, specs: Sequence[TrainingSpec]) -> None:
         """Name every run, padded so that lines about different runs align."""
-        from gan_bench.report.dataframes import rate_text
+        from gan_bench.core.numbers import rate_text
 
         rates = {spec.run_id: rate_text(spec.lr_g, spec.lr_d) for spec in specs}
         label_width = max(len(_label(spec, specs)) for spec in specs)

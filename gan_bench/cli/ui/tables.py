@@ -74,7 +74,8 @@ def run_rows(runs: Sequence[StoredRun], protocols: Sequence[str] = ()) -> list[d
 
     That is the first of `protocols`, or else of the report, that scored the run.
     """
-    from gan_bench.report.dataframes import primary_scores, protocol_order, rate_text
+    from gan_bench.core.numbers import rate_text
+    from gan_bench.report.dataframes import primary_scores, protocol_order
 
     order = [*protocols, *protocol_order(runs)]
     scores = {run.record.run_id: primary_scores(run, order) for run in runs}

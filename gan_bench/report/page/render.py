@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from gan_bench.report.findings import conclusions, cost, limitations, warning
+from gan_bench.report.findings import conclusions, cost, warning
+from gan_bench.report.limitations import limitations
 from gan_bench.report.page.markdown import Verbatim, escape_markdown, escape_page
 from gan_bench.report.plotting import RenderedPlot
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.reproduce import commands
+from gan_bench.report.statistics import scale_of
 from gan_bench.report.tables import display_tables as tables
 
 MAX_SECTIONS = 20
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class ProtocolSection:
+    """Conclusions and tables of one protocol."""
+
+    title: str
+    conclusions: Sequence[str]
+    cost: str
+    leaderboard: tables.DisplayTable
+    rates: tables.DisplayTable
+    protocol: tables.DisplayTable
 
 
 def render_html(data: ReportData, plots: Sequence[RenderedPlot]) -> str:
@@ -46,24 +61,15 @@ def _environment(autoescape: bool, finalize: Any = None) -> jinja2.Environment:
 
 
 def _context(data: ReportData, plots: Sequence[RenderedPlot]) -> dict[str, Any]:
-    sections = [
-        {
-            "title": data.protocol_title(key),
-            "conclusions": conclusions(data, key),
-            "leaderboard": tables.display_leaderboard(data, key),
-            "rates": tables.display_rates(data, key),
-            "protocol": tables.display_protocol(data, key),
-        }
-        for key in data.protocols[:MAX_SECTIONS]
-    ]
+    parts = data.by_dataset()
+    sections = [(part, key) for part in parts for key in part.protocols]
     return {
         "facts": _facts(data),
         "warning": warning(data),
-        "sections": sections,
-        "cost": cost(data, data.protocols[0]),
+        "sections": [_section(part, key) for part, key in sections[:MAX_SECTIONS]],
         "limitations": [*_omissions(data), *limitations(data)],
         "left_out": tables.display_left_out(data),
-        "costs": tables.display_costs(data),
+        "costs": [(name, tables.display_costs(part)) for name, part in zip(data.datasets, parts, strict=True)],
         "failures": tables.display_failures(data),
         "verdicts": tables.display_verdicts(data),
         "environments": tables.display_environments(data),
@@ -71,8 +77,22 @@ def _context(data: ReportData, plots: Sequence[RenderedPlot]) -> dict[str, Any]:
         "plots": plots,
         "colors": data.colors,
         "several_rates": bool((data.leaderboard["n_rates"] > 1).any()),
+        "rate_choices": list(dict.fromkeys(data.leaderboard["rate_choice"])),
+        "log_scale": "log" in {scale_of(metric) for metric in data.leaderboard["metric"]},
         "several_draws": bool(data.leaderboard["std_draws"].notna().any()),
     }
+
+
+def _section(data: ReportData, key: str) -> ProtocolSection:
+    """Return the section of a protocol; the first one of its data set has the sentence on costs."""
+    return ProtocolSection(
+        data.protocol_title(key),
+        conclusions(data, key),
+        cost(data, key) if key == data.protocols[0] else "",
+        tables.display_leaderboard(data, key),
+        tables.display_rates(data, key),
+        tables.display_protocol(data, key),
+    )
 
 
 def _omissions(data: ReportData) -> list[str]:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gan_bench.report.formatting import number
+from gan_bench.core.numbers import number
 from gan_bench.report.plots.base import plot
 from gan_bench.report.plotting import MAX_PANELS, panels, scale_axis, show_models, spread
 from gan_bench.report.report_data import ReportData
@@ -25,7 +25,7 @@ MANY_POINTS = 200
 def epoch_time(data: ReportData) -> Figure | None:
     """Plot epoch times as bars by model, a panel per device, arithmetic, threads and lanes."""
     keys = list(COST_CONDITIONS)
-    timed = data.runs[data.runs["epoch_seconds_median"].notna()]
+    timed = data.runs[data.runs["epoch_seconds_median"].notna() & (data.runs["status"] != "failed")]
     if timed.empty:
         return None
     groups = sorted(timed.groupby(keys), key=lambda pair: (-len(pair[1]), pair[0]))[:MAX_PANELS]

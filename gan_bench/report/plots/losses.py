@@ -24,8 +24,8 @@ PANELS = (
     "losses",
     title="Losses and discriminator accuracy",
     caption="Means over each epoch's steps, one line per training (mean and range where there are many). Faint "
-    "lines are trainings at other rates than the model's best. Losses show whether a training is balanced, not "
-    "how good its images are, and their scale depends on the loss function.",
+    "lines are trainings that are not reported, at other rates than the chosen one. Losses show whether a "
+    "training is balanced, not how good its images are, and their scale depends on the loss function.",
     order=70,
 )
 def losses(data: ReportData) -> Figure | None:
@@ -33,7 +33,7 @@ def losses(data: ReportData) -> Figure | None:
     if data.epochs.empty:
         return None
     epochs = data.epochs.replace([np.inf, -np.inf], np.nan)
-    best = set(data.at_best_rate()["run_id"])
+    best = set(data.reported()["run_id"])
     many = epochs["run_id"].nunique() > MANY_LINES
     figure, axes = panels(len(PANELS), 4.6, 2.9, sharex=True)
     for ax, (column, title) in zip(axes, PANELS, strict=True):

@@ -17,7 +17,7 @@ MAX_METRICS = 9
 @plot(
     "metrics",
     title="All metrics",
-    caption="Final scores under the main protocol of each training at its model's best rate by the headline "
+    caption="Final scores under the main protocol of each reported training, at the rate chosen by the headline "
     "metric. The short bar is the mean over trainings, the dashed line the real-data reference.",
     order=30,
 )
@@ -41,7 +41,7 @@ def metrics(data: ReportData) -> Figure | None:
 
 
 def _final_scores(data: ReportData, protocol_id: str) -> pd.DataFrame:
-    best = data.at_best_rate()
+    best = data.reported()
     chosen = best.loc[(best["protocol_id"] == protocol_id) & best["value"].notna(), "run_id"]
     scores = data.scores
     scores = scores[(scores["protocol_id"] == protocol_id) & (scores["checkpoint"] == "last")]

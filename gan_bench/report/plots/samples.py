@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from gan_bench.core.images import epoch_grids
-from gan_bench.report.dataframes import rate_text
+from gan_bench.core.numbers import rate_text
 from gan_bench.report.plots.base import plot
 from gan_bench.report.plotting import panels
 from gan_bench.report.report_data import ReportData
@@ -17,7 +17,7 @@ MAX_MODELS = 12
 @plot(
     "samples",
     title="Samples beside real images",
-    caption="Each model's last sample grid, of the training with the median score over seeds at the best rate. "
+    caption="Each model's last sample grid, of the reported training with the median score over seeds. "
     "Samples are not selected.",
     order=20,
 )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gan_bench.report import plotting
-from gan_bench.report.dataframes import rate_text
+from gan_bench.report.formatting import count_text
 from gan_bench.report.plots.base import plot
 from gan_bench.report.report_data import ReportData
 
@@ -18,9 +18,9 @@ from gan_bench.report.report_data import ReportData
 @plot(
     "score_by_model",
     title="Score by model",
-    caption="Each point is one training at the model's best rate: its mean over generation draws. The diamond is "
-    "the mean over trainings, the bar its 95% bootstrap interval. The dashed line is the real-data reference: the "
-    "score of real training images under the same protocol.",
+    caption="Each point is one reported training: its mean over generation draws. The diamond is the mean over "
+    "trainings, the bar its 95% interval, from three trainings on. The dashed line is the real-data reference: "
+    "the score of real training images under the same protocol.",
     order=10,
 )
 def score_by_model(data: ReportData) -> Figure | None:
@@ -30,7 +30,7 @@ def score_by_model(data: ReportData) -> Figure | None:
         return None
     rows = max(len(data.board(key)) for key in protocols)
     figure, axes = plotting.panels(len(protocols), 9.2, 1.5 + 0.62 * rows, columns=1)
-    best = data.at_best_rate()
+    best = data.reported()
     for ax, key in zip(axes, protocols, strict=True):
         _panel(ax, data, key, best[best["protocol_id"] == key])
     plotting.show_legend(
@@ -63,10 +63,11 @@ def _panel(ax: Axes, data: ReportData, key: str, results: pd.DataFrame) -> None:
 def _mean(ax: Axes, y: int, row: pd.Series[Any]) -> None:
     dark = "#1d2129"
     if row["n"] > 1:
-        ax.plot([row["interval_low"], row["interval_high"]], [y, y], color=dark, linewidth=2, zorder=4)
+        if pd.notna(row["interval_low"]):
+            ax.plot([row["interval_low"], row["interval_high"]], [y, y], color=dark, linewidth=2, zorder=4)
         ax.plot([row["mean"]], [y], marker="D", markersize=5.5, color=dark, zorder=5)
 
 
 def _tick(row: pd.Series[Any]) -> str:
-    count = f"n = {row['n']}" + (f", {row['n_diverged']} diverged" if row["n_diverged"] else "")
-    return f"{row['label']}\nlr {rate_text(row['lr_g'], row['lr_d'])}, {count}"
+    count = count_text(int(row["n"]), int(row["n_diverged"]), int(row["n_failed"]))
+    return f"{row['label']}\nlr {row['rate']}\n{count}"

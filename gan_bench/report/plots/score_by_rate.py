@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from gan_bench.core.numbers import rate_text
 from gan_bench.report import plotting
-from gan_bench.report.dataframes import rate_text
 from gan_bench.report.plots.base import plot
 from gan_bench.report.report_data import ReportData
 

@@ -23,7 +23,7 @@ MARKERS = "osD^vP*X"
 @plot(
     "score_by_time",
     title="Score by training time",
-    caption="Scores during training at each model's best rate; the large point is the end of a training. The time "
+    caption="Scores during each reported training; the large point is the end of a training. The time "
     "of lanes, trained as one program, is divided evenly among them, without evaluation, warm-up and disk.",
     order=50,
 )
@@ -47,8 +47,8 @@ def score_by_time(data: ReportData) -> Figure | None:
 
 
 def _timed_scores(data: ReportData) -> pd.DataFrame:
-    """Return the headline scores of finished runs at their best rates, with the training time up to each."""
-    best = data.at_best_rate()
+    """Return the headline scores of finished runs of the reported trainings, with the training time up to each."""
+    best = data.reported()
     best = best.loc[best["value"].notna(), ["run_id", "protocol_id", "metric", "device_name", "threads"]]
     if best["threads"].nunique() > 1:
         # One processor with different numbers of threads has different speeds.

@@ -11,17 +11,23 @@ from typing import Any
 
 import pandas as pd
 
-from gan_bench.report.dataframes import PROTOCOL_NAMES, rate_text
-from gan_bench.report.formatting import MISSING, aligned, byte_size, number
+from gan_bench.core.numbers import MISSING, number, rate_text
+from gan_bench.report.dataframes import PROTOCOL_NAMES
+from gan_bench.report.formatting import byte_size, count_text, p_text
 from gan_bench.report.report_data import ReportData
-from gan_bench.report.tables.summary import COST_CONDITIONS, COSTS, VERDICTS
+from gan_bench.report.tables.leaderboard import difference_of
+from gan_bench.report.tables.summary import VERDICTS
 
 MAX_REASONS = 50
 MAX_ROWS = 200
 """Rows of a table on the page; the CSV files have all."""
 MAX_CELL = 500
 MAX_ENVIRONMENTS = 20
-VERSUS_BEST = {"tie": "can't be told apart", "no claim": "no claim (too few)", "unscored": "not scored"}
+VERSUS_BEST = {
+    "tie": "can't be told apart",
+    "undertrained": "no claim (undertrained)",
+    "unscored": "not scored",
+}
 REFERENCES = {"real_reference": "reference: real images", "noise_reference": "reference: noise"}
 
 
@@ -57,19 +63,18 @@ def short(text: str) -> str:
 def display_leaderboard(data: ReportData, protocol_id: str) -> DisplayTable:
     """Return one protocol's leaderboard, with both references in the footer."""
     board = data.board(protocol_id)
-    title, mean = str(board["title"].iloc[0]), list(board["mean"])
     columns = {
         "#": [MISSING if pd.isna(rank) else str(int(rank)) for rank in board["rank"]],
         "model": list(board["label"]),
         "lr": list(board["rate"]),
-        f"{title}, mean": aligned(mean),
+        f"{board['title'].iloc[0]}, mean": numbers(board["mean"]),
         "95% interval": _intervals(board),
         **_spreads(board),
-        "median of all": aligned(list(board["median_of_all"])),
-        "n": [str(count) for count in board["n"]],
-        "against the best": [VERSUS_BEST.get(text, text) for text in board["versus_best"]],
-        "probability of improvement": _column(board, "probability_of_improvement", "{:.2f}"),
-        "p": _column(board, "p_value", "{:.2g}"),
+        "median of all": numbers(board["median_of_all"]),
+        "trainings": _counts(board),
+        "against the best": _against_best(board),
+        "probability of improvement": [_share(value) for value in board["probability_of_improvement"]],
+        "p": [MISSING if value is None else p_text(float(value)) for value in board["p_value"]],
         "remarks": [_remarks(row) for _, row in board.iterrows()],
     }
     if not any(columns["remarks"]):
@@ -79,34 +84,53 @@ def display_leaderboard(data: ReportData, protocol_id: str) -> DisplayTable:
         for key, name in REFERENCES.items()
         if not pd.isna(board[key].iloc[0])
     ]
-    return _table(columns, {"model", "lr", "against the best", "remarks"}, footer)
+    return _table(columns, {"model", "lr", "trainings", "against the best", "remarks"}, footer)
 
 
-def _column(board: pd.DataFrame, name: str, pattern: str) -> list[str]:
-    if name not in board:
-        return [MISSING] * len(board)
-    return [MISSING if pd.isna(value) else pattern.format(value) for value in board[name]]
+def numbers(values: Iterable[float | None]) -> list[str]:
+    """Return a column of numbers, each in the notation that it has everywhere."""
+    return [number(value) for value in values]
+
+
+def _counts(table: pd.DataFrame) -> list[str]:
+    """Return the trainings that a mean is over, with the lost ones: `3`, or `2 of 3: 1 diverged`."""
+    texts = [
+        count_text(int(n), int(diverged), int(failed))
+        for n, diverged, failed in zip(table["n"], table["n_diverged"], table["n_failed"], strict=True)
+    ]
+    return [text.replace(" trainings", "").replace(" training", "") for text in texts]
+
+
+def _against_best(board: pd.DataFrame) -> list[str]:
+    best = board.iloc[0]
+    return [
+        difference_of(best, row).too_few
+        if row["versus_best"] == "too few"
+        else VERSUS_BEST.get(row["versus_best"], row["versus_best"])
+        for _, row in board.iterrows()
+    ]
+
+
+def _share(value: float | None) -> str:
+    return MISSING if value is None or pd.isna(value) else f"{value:.2f}"
 
 
 def _intervals(table: pd.DataFrame) -> list[str]:
-    lows = aligned(list(table["interval_low"]), list(table["mean"]))
-    highs = aligned(list(table["interval_high"]), list(table["mean"]))
-    return [MISSING if low == MISSING else f"{low} to {high}" for low, high in zip(lows, highs, strict=True)]
+    pairs = zip(numbers(table["interval_low"]), numbers(table["interval_high"]), strict=True)
+    return [MISSING if low == MISSING else f"{low} to {high}" for low, high in pairs]
 
 
 def _spreads(table: pd.DataFrame) -> dict[str, list[str]]:
     """Return the columns of both spreads, over training seeds and, with several draws, over generation draws."""
-    mean = list(table["mean"])
-    columns = {"std over seeds": aligned(list(table["std"]), mean)}
+    columns = {"std over seeds": numbers(table["std"])}
     if table["std_draws"].notna().any():
-        columns["std over draws"] = aligned(list(table["std_draws"]), mean)
+        columns["std over draws"] = numbers(table["std_draws"])
         columns["draws"] = [str(count) for count in table["n_draws"]]
     return columns
 
 
 def _remarks(row: pd.Series[Any]) -> str:
-    kinds = ("diverged", "failed", *VERDICTS)
-    return ", ".join(f"{row[f'n_{kind}']} {kind}" for kind in kinds if row[f"n_{kind}"])
+    return ", ".join(f"{row[f'n_{verdict}']} {verdict}" for verdict in VERDICTS if row[f"n_{verdict}"])
 
 
 def display_rates(data: ReportData, protocol_id: str) -> DisplayTable:
@@ -115,28 +139,27 @@ def display_rates(data: ReportData, protocol_id: str) -> DisplayTable:
     columns = {
         "model": list(table["label"]),
         "lr": [rate_text(g, d) for g, d in zip(table["lr_g"], table["lr_d"], strict=True)],
-        f"{table['title'].iloc[0]}, mean": aligned(list(table["mean"])),
+        f"{table['title'].iloc[0]}, mean": numbers(table["mean"]),
         "95% interval": _intervals(table),
         **_spreads(table),
-        "median": aligned(list(table["median"])),
-        "IQM": aligned(list(table["iqm"])),
-        "n": [str(count) for count in table["n"]],
+        "median": numbers(table["median"]),
+        "IQM": numbers(table["iqm"]),
+        "trainings": _counts(table),
         "remarks": [_remarks(row) for _, row in table.iterrows()],
     }
-    return _table(columns, {"model", "lr", "remarks"})
+    if not any(columns["remarks"]):
+        columns.pop("remarks")
+    return _table(columns, {"model", "lr", "trainings", "remarks"})
 
 
 def display_costs(data: ReportData) -> DisplayTable:
-    """Return each model's cost by device, arithmetic, threads and lanes: medians over runs that did not fail."""
-    keys = ["label", *COST_CONDITIONS]
-    costs = data.runs[data.runs["status"] != "failed"]
-    numeric = costs.assign(**{name: pd.to_numeric(costs[name]) for name in COSTS})
-    table = numeric.groupby(keys)[COSTS].median().reset_index()
+    """Return each model's costs; see `costs_table`."""
+    table = data.costs
     columns = {
         "model": [str(label) for label in table["label"]],
-        "epoch [s]": aligned(list(table["epoch_seconds_median"])),
-        "images/s": aligned(list(table["images_per_second"])),
-        "training / lanes [s]": aligned(list(table["train_seconds_per_run"])),
+        "epoch [s]": numbers(table["epoch_seconds_median"]),
+        "images/s": numbers(table["images_per_second"]),
+        "training / lanes [s]": numbers(table["train_seconds_per_run"]),
         "peak memory": [byte_size(value) for value in table["peak_memory_bytes"]],
         "G params": [f"{value:,.0f}" for value in table["g_params"]],
         "D params": [f"{value:,.0f}" for value in table["d_params"]],

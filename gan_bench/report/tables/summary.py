@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from gan_bench.report.dataframes import IDENTITY, Row
-from gan_bench.report.statistics import estimate
+from gan_bench.report.statistics import estimate, scale_of
 
 ENTRY = ["label", *IDENTITY, "variant", "protocol_id"]
 """Columns that identify one row of the leaderboard."""
@@ -24,7 +24,8 @@ COST_CONDITIONS = {
     "lanes": "lanes",
 }
 """Conditions that a fair comparison of times holds equal."""
-STATUSES = ("diverged", "failed")
+LOST = ("diverged", "failed")
+"""Outcomes that count as worse than every score."""
 VERDICTS = ("undertrained", "collapsed", "memorised")
 
 
@@ -36,13 +37,14 @@ def summary_table(scores: pd.DataFrame) -> pd.DataFrame:
     draws. Columns of other metrics are means. Costs (medians) and conditions are of trainings that did not fail: a
     failed one may have stopped before its first step.
     """
-    rows = [_summary_row(cell) for _, cell in scores.groupby(CELL, sort=True, dropna=False)]
+    rows = [summary_row(cell) for _, cell in scores.groupby(CELL, sort=True, dropna=False)]
     return pd.DataFrame(rows)
 
 
-def _summary_row(cell: pd.DataFrame) -> Row:
+def summary_row(cell: pd.DataFrame, contenders: int = 1) -> Row:
+    """Return the row of some trainings of one model under one protocol; `contenders` as in `estimate`."""
     first = cell.iloc[0]
-    found = estimate(cell["value"].to_numpy(dtype=float))
+    found = estimate(cell["value"].to_numpy(dtype=float), scale_of(str(first["metric"])), contenders)
     metrics = [column for column in cell.columns if column.startswith("score_")]
     trained = cell[cell["status"] != "failed"]
     protocol = ["extractor", "reference_split", "n_real", "n_fake", "weights", "batch_norm"]
@@ -57,11 +59,10 @@ def _summary_row(cell: pd.DataFrame) -> Row:
         "iqm": found.iqm,
         "interval_low": found.low,
         "interval_high": found.high,
-        "interval_rough": found.rough,
         "real_reference": first.get("real_reference"),
         "noise_reference": first.get("noise_reference"),
         "n_runs": len(cell),
-        **{f"n_{status}": int((cell["status"] == status).sum()) for status in STATUSES},
+        **{f"n_{status}": int((cell["status"] == status).sum()) for status in LOST},
         **{f"n_{verdict}": int((cell["verdict"] == verdict).sum()) for verdict in VERDICTS},
         **{column: pd.to_numeric(trained[column]).median() for column in COSTS},
         **{key: _joined(trained[key]) for key in QUALITY_CONDITIONS | COST_CONDITIONS},
@@ -77,4 +78,6 @@ def _draws(cell: pd.DataFrame) -> int:
 
 
 def _joined(column: pd.Series[Any]) -> str:
-    return ", ".join(sorted({str(value) for value in column if str(value)}))
+    """Return the distinct values as text, numbers in ascending order."""
+    values = {str(value) for value in column if str(value)}
+    return ", ".join(sorted(values, key=lambda text: (int(text) if text.isdecimal() else 0, text)))

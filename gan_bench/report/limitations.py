@@ -1,0 +1,108 @@
+"""Limitations of the results in sentences, most important first."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from gan_bench.report.formatting import trainings
+from gan_bench.report.report_data import ReportData
+from gan_bench.report.tables.summary import QUALITY_CONDITIONS
+
+FEW_SAMPLES = 10_000
+VERDICT_MEANINGS = (
+    ("collapsed", "their samples lack variety"),
+    ("memorised", "their samples copy training images"),
+    ("undertrained", "more training would change their scores"),
+)
+
+
+def limitations(data: ReportData) -> list[str]:
+    """Return the limitations of the results, most important first."""
+    board = data.leaderboard
+    scored = board[board["n"] > 0]
+    return [
+        *_limits_of_counts(scored),
+        *_confounders(data, scored),
+        *_limits_of_runs(data),
+        *_limits_of_scores(data, scored),
+    ]
+
+
+def _limits_of_counts(scored: pd.DataFrame) -> list[str]:
+    sentences = []
+    single = sorted(set(scored.loc[scored["n"] == 1, "label"]))
+    if single:
+        sentences.append(f"One seed: no interval, no claim. This holds for {', '.join(single)}. Add --seeds 0-4.")
+    two = sorted(set(scored.loc[scored["n"] == 2, "label"]))
+    if two:
+        sentences.append(f"Two scored trainings give no interval. This holds for {', '.join(two)}.")
+    if scored["std_draws"].notna().any():
+        sentences.append(
+            "Generation draws repeat sampling, not training: intervals and p-values are over training seeds."
+        )
+    optimistic = scored[scored["rate_choice"].str.endswith("optimistic")]
+    if len(optimistic):
+        sentences.append(
+            "Each of several learning rates has one seed only, so the best of them is reported: new seeds would "
+            f"score worse. This holds for {', '.join(sorted(set(optimistic['label'])))}."
+        )
+        if scored["n_rates"].nunique() > 1:
+            sentences.append(
+                "The number of learning rates differs between models: more rates mean a more optimistic best."
+            )
+    return sentences
+
+
+def _confounders(data: ReportData, scored: pd.DataFrame) -> list[str]:
+    sentences = []
+    for key in data.protocols:
+        board = scored[scored["protocol_id"] == key]
+        unlike = [words for name, words in QUALITY_CONDITIONS.items() if board[name].nunique() > 1]
+        if unlike:
+            sentences.append(
+                f"The models of {data.protocol_title(key)} also differ in {' and '.join(unlike)}, "
+                "which may explain part of a difference."
+            )
+    return sentences
+
+
+def _limits_of_runs(data: ReportData) -> list[str]:
+    runs = data.runs
+    sentences = []
+    for verdict, meaning in VERDICT_MEANINGS:
+        count = int((runs["verdict"] == verdict).sum())
+        if count:
+            sentences.append(f"{count} of {len(runs)} runs were judged {verdict}: {meaning}.")
+    diverged, failed = (int((runs["status"] == status).sum()) for status in ("diverged", "failed"))
+    if diverged:
+        sentences.append(
+            f"{trainings(diverged)} diverged and {'has' if diverged == 1 else 'have'} no score: "
+            "the mean over the others is optimistic. It ranks below every score."
+        )
+    if failed:
+        ranks = "runs failed and rank" if failed > 1 else "run failed and ranks"
+        sentences.append(f"{failed} {ranks} below every score; the reasons are below.")
+    unevaluated = int((runs["evaluation_failure"] != "").sum())
+    if unevaluated:
+        sentences.append(f"The evaluation of {trainings(unevaluated)} failed; the reasons are below.")
+    return sentences
+
+
+def _limits_of_scores(data: ReportData, scored: pd.DataFrame) -> list[str]:
+    sentences = []
+    fallback = data.runs[(data.runs["dataset_requested"] == "auto") & (data.runs["dataset"] != "mnist")]
+    if len(fallback):
+        names = ", ".join(sorted(set(fallback["dataset"])))
+        sentences.append(
+            f"--dataset was auto and MNIST was not available: scores on {names} are not comparable with MNIST."
+        )
+    if len(scored) and scored["n_fake"].min() < FEW_SAMPLES:
+        least = int(scored["n_fake"].min())
+        sentences.append(f"With {least:,} generated images FID is biased upwards: compare only within this table.")
+    sentences.append(
+        "Scores are comparable only under one protocol: another extractor, reference split or number of images "
+        "gives another scale, published tables included."
+    )
+    if data.runs["dataset"].nunique() == 1:
+        sentences.append(f"Results on one data set ({data.runs['dataset'].iloc[0]}) do not transfer to others.")
+    return sentences
