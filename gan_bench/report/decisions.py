@@ -117,6 +117,16 @@ def compare_first(groups: Sequence[Group], better: Better, scale: Scale) -> list
 
     All pairs count, for which group is first depends on the same values.
     """
+    return list(compare_pairs(groups, better, scale, 1).values())
+
+
+def compare_pairs(
+    groups: Sequence[Group], better: Better, scale: Scale, first: int
+) -> dict[tuple[int, int], Difference]:
+    """Return the comparisons of the `first` groups with each one after them, by their indices.
+
+    p-values are adjusted over all pairs of `groups`, however many are returned.
+    """
     pairs = [(i, j) for i in range(len(groups)) for j in range(i + 1, len(groups))]
     whole = [with_lost(group.values, better, group.lost) for group in groups]
     smallest = holm([_smallest_p(len(whole[i]), len(whole[j])) for i, j in pairs])
@@ -125,18 +135,18 @@ def compare_first(groups: Sequence[Group], better: Better, scale: Scale) -> list
         _p_value_of_both(groups[i], groups[j], better, scale) if able else 1.0
         for (i, j), able in zip(pairs, enough, strict=True)
     ]
-    found = []
+    found = {}
     for (i, j), p, least, able in zip(pairs, holm(p_values), smallest, enough, strict=True):
-        if i > 0:
+        if i >= first:
             break
-        each = _difference(groups[0], groups[j], better, scale, len(pairs))
-        probability = _probability(whole[0], whole[j])
+        each = _difference(groups[i], groups[j], better, scale, len(pairs))
+        probability = _probability(whole[i], whole[j])
         certainty: Certainty = "unclear" if able else "too few"
-        if able and p <= LIMIT + 1e-9 and _agree(each.gain, probability, whole[0], whole[j]):
+        if able and p <= LIMIT + 1e-9 and _agree(each.gain, probability, whole[i], whole[j]):
             certainty = "clear"
         if able:
             each = replace(each, p_value=p, probability=probability)
-        found.append(replace(each, smallest_p=least, certainty=certainty))
+        found[i, j] = replace(each, smallest_p=least, certainty=certainty)
     return found
 
 

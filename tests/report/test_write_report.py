@@ -22,6 +22,7 @@ from gan_bench.report import write_report as module
 from gan_bench.report.csv_text import csv_bytes
 from gan_bench.report.findings import conclusions, warning
 from gan_bench.report.limitations import limitations
+from gan_bench.report.page import grids
 from gan_bench.report.page.render import render_html, render_markdown
 from gan_bench.report.report_data import report_data
 from gan_bench.report.write_report import ReportPaths, write_files
@@ -82,25 +83,37 @@ def test_a_setting_of_two_types_is_written_as_text(
 
 
 def test_page_is_self_contained(written: ReportPaths) -> None:
-    html = written.page.read_text()
-    assert "http:" not in html
-    assert "https:" not in html
-    assert "<script" not in html
-    assert "<link" not in html
-    assert re.findall(r'src="(?!data:image/png;base64,)', html) == []
-    assert "prefers-color-scheme: dark" in html
+    html = written.page.read_text().partition("<script>")[0]
+    assert re.findall(r"<(?:link|iframe|object|embed|base)\b", html) == []
+    assert re.findall(r"<script(?! type=\"application/json\"|>)", html) == []
+    assert re.findall(r'<[^>]* src="(?!data:image/(?:png|webp);base64,)', html) == []
+    assert re.findall(r'<[^>]* href="(?!#|runs\.|scores\.)', html) == []
+    assert re.findall(r"<[a-z]+[^<>]* style=", html) == []
+    assert "prefers-color-scheme:dark" in html
     assert "@media print" in html
+
+
+def test_page_has_charts_grids_and_tables_without_scripts(written: ReportPaths) -> None:
+    html = written.page.read_text().partition("<script")[0]
+    for name in ("scores", "quality", "rates", "d_loss", "g_loss"):
+        assert re.search(rf'id="s1-chart-{name}"[^>]*><svg', html), name
+    assert html.count('<img src="data:image/webp;base64,') > 14
+    for name in ("s1-board", "s1-pairs-table", "runs-table"):
+        assert f'<table id="{name}"' in html
+
+
+def test_data_of_a_page_of_fifty_runs_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grids, "BUDGET", 100_000)
+    runs = [build(tmp_path, make_spec(seed=seed)) for seed in range(4)]
+    found = grids.page_grids(report_data(runs))
+    size = sum(len(uri) for run in found.runs.values() for uri in run.frames.values())
+    assert size < 110_000
+    assert all(run.last == 25 for run in found.runs.values()), "the last grid comes first"
 
 
 def test_html_and_markdown_have_failures_references_and_protocol(written: ReportPaths) -> None:
     for text in (written.page.read_text(), written.markdown.read_text()):
-        for part in (
-            "reference: real images",
-            "reference: noise",
-            "d_loss became nan",
-            "torch_fidelity_version",
-            "optimistic",
-        ):
+        for part in ("real images", "noise", "d_loss became nan", "torch_fidelity_version", "optimistic"):
             assert part in text
         assert "gan-bench run --models" in text
 
@@ -131,7 +144,7 @@ def test_equal_runs_give_equal_bytes(tmp_path: Path) -> None:
 def test_text_of_a_run_is_escaped(tmp_path: Path) -> None:
     data = report_data([build(tmp_path, make_spec(), pictures=False, status="failed", reason=PAYLOAD)])
     html, markdown = render_html(data, []), render_markdown(data, [])
-    assert "<script" not in html
+    assert "<script src" not in html
     assert "&lt;script" in html
     assert "<script" not in markdown
     assert "![x](" not in markdown.replace("\\", "\\ ")
@@ -210,7 +223,7 @@ def test_the_warning_of_short_training_is_above_the_findings(tmp_path: Path) -> 
     data = report_data(runs)
     html = render_html(data, [])
     assert warning(data).startswith("Training was short")
-    assert html.index("Training was short") < html.index("Findings")
+    assert html.index("Training was short") < html.index('class="verdict"')
 
 
 def test_one_seed_gives_no_claim(tmp_path: Path) -> None:

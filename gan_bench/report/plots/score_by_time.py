@@ -30,7 +30,7 @@ MARKERS = "osD^vP*X"
 def score_by_time(data: ReportData) -> Figure | None:
     """Plot the headline metric by training time, a panel per protocol."""
     protocols = plotting.scored_protocols(data)
-    timed = _timed_scores(data)
+    timed = timed_scores(data)
     protocols = [key for key in protocols if (timed["protocol_id"] == key).any()]
     if not protocols:
         return None
@@ -46,7 +46,7 @@ def score_by_time(data: ReportData) -> Figure | None:
     return figure
 
 
-def _timed_scores(data: ReportData) -> pd.DataFrame:
+def timed_scores(data: ReportData) -> pd.DataFrame:
     """Return the headline scores of finished runs of the reported trainings, with the training time up to each."""
     best = data.reported()
     best = best.loc[best["value"].notna(), ["run_id", "protocol_id", "metric", "device_name", "threads"]]
