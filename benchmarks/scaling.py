@@ -137,15 +137,13 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def start(device: torch.device, repeats: int) -> dict[str, Any]:
-    """Return a row: time of `gan-bench --help` beyond the start of Python."""
-    works = {"python -c pass": command("-c", "pass"), "gan-bench --help": command("-m", "gan_bench", "--help")}
+    """Return a row: times of `gan-bench --help` and `gan-bench run --help`, and of Python's own start."""
+    works = {"python -c pass": command("-c", "pass")}
+    for words in (["--help"], ["run", "--help"]):
+        works[" ".join(["gan-bench", *words])] = command("-m", "gan_bench", *words)
     seconds = timing.interleaved(works, device, 5 * repeats)
-    python, command_help = seconds.values()
-    beyond = [b - a for a, b in zip(python, command_help, strict=True)]
-    timing.show(
-        "start, in seconds", [*works, "beyond"], [[timing.spread(each) for each in (python, command_help, beyond)]]
-    )
-    return {"what": "start", "seconds": seconds, "beyond": beyond}
+    timing.show("start, in seconds", [*works], [[timing.spread(each) for each in seconds.values()]])
+    return {"what": "start", "seconds": seconds}
 
 
 def main() -> None:

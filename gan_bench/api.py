@@ -15,7 +15,8 @@ from gan_bench.core.events import Notice, OnEvent, ignore_events
 from gan_bench.core.failures import failure_reason
 from gan_bench.core.files import remove_temporary
 from gan_bench.core.matrix import Group, Matrix, group_runs
-from gan_bench.core.options import DEFAULT_OUT, Options
+from gan_bench.core.option_fields import DEFAULT_OUT
+from gan_bench.core.options import Options
 from gan_bench.core.records import LeftOut, RunRecord, StoredRun
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.runner.plan import Plan, make_context, plan

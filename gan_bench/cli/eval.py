@@ -9,8 +9,7 @@ import click
 
 from gan_bench.cli import options as shared
 from gan_bench.core.errors import InputError
-from gan_bench.core.evaluation_spec import EvaluationSpec
-from gan_bench.core.matrix import Matrix
+from gan_bench.core.option_fields import MatrixFields
 
 if TYPE_CHECKING:
     from gan_bench.core.records import StoredRun
@@ -35,10 +34,11 @@ def eval_(**given: Any) -> None:
     from gan_bench import api
     from gan_bench.cli.run import conclude, stored_runs
     from gan_bench.cli.ui.progress_display import ProgressDisplay
+    from gan_bench.core.evaluation_spec import EvaluationSpec
     from gan_bench.store.store import Store
 
     options = shared.make_options(given)
-    evaluation = EvaluationSpec.from_options(shared.field_values(Matrix, given))
+    evaluation = EvaluationSpec.from_options(shared.field_values(MatrixFields, given))
     as_json: bool = given["as_json"]
     with ProgressDisplay(as_json) as display:
         runs = typed_runs(Store.open(options.out, create=False, on_event=display), given["runs"])

@@ -10,8 +10,7 @@ import click
 
 from gan_bench.cli.options import option_name
 from gan_bench.core.decoding import parse_toml
-from gan_bench.core.errors import InputError, ReadError, unknown
-from gan_bench.core.frozen import short_repr
+from gan_bench.core.errors import InputError, ReadError, short_repr, unknown
 from gan_bench.core.limits import MAX_MATRIX_BYTES
 from gan_bench.core.reading import read_bytes
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import click
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from annotated_types import Interval
 
 from gan_bench.core import parsing
 from gan_bench.core.errors import InputError
-from gan_bench.core.matrix import Matrix
-from gan_bench.core.options import DEFAULT_OUT, MAX_WORKERS, Flag, LaneCount, Options, Seconds
+from gan_bench.core.option_fields import DEFAULT_OUT, MAX_WORKERS, Flag, MatrixFields, OptionFields
+
+if TYPE_CHECKING:
+    from gan_bench.core.options import Options
 
 C = TypeVar("C", bound=Callable[..., Any])
-_SECONDS = get_args(Seconds)[1]
-_LANES = get_args(LaneCount)[1]
-"""The validators that mark a field as a time, or as a number of lanes."""
 
 
 class UserPath(click.Path):  # type: ignore[type-arg, unused-ignore]  # generic in newer click only
@@ -65,49 +64,53 @@ def option_name(param: click.Parameter | None) -> str:
     return max(param.opts, key=len) if param else "value"
 
 
-def field_type(model: type[BaseModel], name: str) -> Any:
-    """Return the click type of a pydantic field: a range, a choice, a path, a time; None for text and booleans.
+def field_type(fields: type, name: str) -> Any:
+    """Return the click type of a field: a range, a choice, a path, a time; None for text and booleans.
 
-    Limits are declared once, in the model. Raises TypeError for a type that has no form on the command line.
+    Limits are declared once, in the field. Raises TypeError for a type that has no form on the command line.
     """
-    field = model.model_fields[name]
-    base, metadata = _unwrap(field.annotation, field.metadata)
-    if _SECONDS in metadata:
-        return Duration()
-    if _LANES in metadata:
+    base, metadata = _field(fields, name)
+    if any(isinstance(item, Flag) and item.auto for item in metadata):
         return Lanes()
     if get_origin(base) is Literal:
         return click.Choice([str(value) for value in get_args(base)])
     if base is int:
-        return click.IntRange(_bound(metadata, "ge"), _bound(metadata, "le"))
+        limits: Any = next((item for item in metadata if isinstance(item, Interval)), Interval())
+        return click.IntRange(limits.ge, limits.le)
+    if base is float:
+        return Duration()
     if base is Path:
         return UserPath()
     if base in (str, bool):
         return None
-    raise TypeError(f"{model.__name__}.{name}: {base} has no form on the command line")
+    raise TypeError(f"{fields.__name__}.{name}: {base} has no form on the command line")
 
 
-def _unwrap(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """Return the type within `Annotated`, `| None` and `tuple[..., ...]`, and all metadata around it."""
+@functools.cache
+def _hints(fields: type) -> dict[str, Any]:
+    return get_type_hints(fields, include_extras=True)
+
+
+def _field(fields: type, name: str) -> tuple[Any, list[Any]]:
+    """Return a field's type within `Annotated`, `| None` and `tuple[..., ...]`, and all metadata around it."""
+    return _unwrap(_hints(fields)[name], [])
+
+
+def _unwrap(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
         return _unwrap(inner, [*metadata, *more])
     if get_origin(annotation) in (Union, types.UnionType, tuple):
-        (inner,) = (each for each in get_args(annotation) if each not in (types.NoneType, Ellipsis))
+        inner = next(each for each in get_args(annotation) if each not in (types.NoneType, Ellipsis))
         return _unwrap(inner, metadata)
-    return annotation, list(metadata)
+    return annotation, metadata
 
 
-def _bound(metadata: Sequence[Any], kind: str) -> int | None:
-    parts = [part for item in metadata for part in (item.metadata if isinstance(item, FieldInfo) else [item])]
-    return next((getattr(part, kind) for part in parts if hasattr(part, kind)), None)
+def _flag(fields: type, name: str) -> Flag | None:
+    return next((item for item in _field(fields, name)[1] if isinstance(item, Flag)), None)
 
 
-def _flag(field: FieldInfo) -> Flag | None:
-    return next((item for item in field.metadata if isinstance(item, Flag)), None)
-
-
-def shared_options(*names: str, of: type[BaseModel] = Options) -> Callable[[C], C]:
+def shared_options(*names: str, of: type = OptionFields) -> Callable[[C], C]:
     """Return a decorator that adds the options of the named fields, each declared by its `Flag`."""
 
     def decorate(command: C) -> C:
@@ -118,15 +121,15 @@ def shared_options(*names: str, of: type[BaseModel] = Options) -> Callable[[C], 
     return decorate
 
 
-def _option(model: type[BaseModel], name: str) -> Callable[[C], C]:
-    field = model.model_fields[name]
-    flag = _flag(field)
+def _option(fields: type, name: str) -> Callable[[C], C]:
+    flag = _flag(fields, name)
     if flag is None:
-        raise TypeError(f"{model.__name__}.{name} has no Flag")
-    kind = None if flag.parse else field_type(model, name)
+        raise TypeError(f"{fields.__name__}.{name} has no Flag")
+    kind = None if flag.parse else field_type(fields, name)
     typed = flag.name or "--" + name.replace("_", "-")
     names = [f"{typed}/{flag.off}" if flag.off else typed, *([flag.short] if flag.short else []), name]
-    many, default = bool(flag.parse) or get_origin(field.annotation) is tuple, field.default
+    default = getattr(fields, name, None)
+    many = bool(flag.parse) or isinstance(default, tuple)
     if isinstance(kind, Lanes):
         default = default or "auto"
     elif isinstance(kind, Duration) and default is not None:
@@ -134,7 +137,7 @@ def _option(model: type[BaseModel], name: str) -> Callable[[C], C]:
     return click.option(
         *names,
         type=kind,
-        is_flag=field.annotation is bool,
+        is_flag=_field(fields, name)[0] is bool,
         multiple=many,
         default=None if many else default,
         show_default=not (many or default is None or default is False),
@@ -143,11 +146,11 @@ def _option(model: type[BaseModel], name: str) -> Callable[[C], C]:
     )
 
 
-def field_values(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a command that are fields of `model`; a list that was not typed is None."""
-    values = {name: given[name] for name in model.model_fields if name in given}
+def field_values(fields: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a command that are among `fields`; a list that was not typed is None."""
+    values = {name: given[name] for name in _hints(fields) if name in given}
     for name, texts in values.items():
-        flag = _flag(model.model_fields[name])
+        flag = _flag(fields, name)
         if flag and flag.parse:
             values[name] = flag.parse(",".join(texts), f"--{name}") if texts else None
     return values
@@ -155,13 +158,15 @@ def field_values(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, 
 
 def make_options(given: Mapping[str, Any]) -> Options:
     """Return the `Options` of a command that has all of its options or some."""
-    return Options(**field_values(Options, given))
+    from gan_bench.core.options import Options
+
+    return Options(**field_values(OptionFields, given))
 
 
-run_options = shared_options(*(name for name, field in Options.model_fields.items() if _flag(field)))
+run_options = shared_options(*(name for name in _hints(OptionFields) if _flag(OptionFields, name)))
 """Adds an option for every field of `Options` that has a `Flag`."""
 EVALUATION = ("metrics", "extractors", "eval_samples", "eval_draws", "reference_split", "batch_norm")
-evaluation_options = shared_options(*EVALUATION, of=Matrix)
+evaluation_options = shared_options(*EVALUATION, of=MatrixFields)
 """Adds the options that make up an evaluation spec."""
 results_argument = click.argument("folder", metavar="[DIR]", type=UserPath(), default=DEFAULT_OUT)
 """The results folder that a command reads."""

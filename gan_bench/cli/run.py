@@ -12,11 +12,12 @@ import click
 from gan_bench.cli import options as shared
 from gan_bench.cli.matrix_file import read_matrix
 from gan_bench.core.errors import InputError
-from gan_bench.core.matrix import Matrix
+from gan_bench.core.option_fields import MatrixFields
 from gan_bench.core.parsing import parse_settings
 
 if TYPE_CHECKING:
     from gan_bench.cli.ui.progress_display import ProgressDisplay
+    from gan_bench.core.matrix import Matrix
     from gan_bench.core.records import StoredRun
     from gan_bench.core.training_spec import TrainingSpec
     from gan_bench.runner.plan import Plan
@@ -26,7 +27,7 @@ TRAINING = ("models", "losses", "penalties", "dataset", "image_size", "seeds", "
 
 
 @click.command()
-@shared.shared_options(*TRAINING, of=Matrix)
+@shared.shared_options(*TRAINING, of=MatrixFields)
 @shared.set_option
 @click.option(
     "--matrix",
@@ -108,8 +109,10 @@ def conclude(runs: Sequence[StoredRun], out: Path, as_json: bool, protocols: Seq
 
 
 def _matrix(given: Mapping[str, Any]) -> Matrix:
+    from gan_bench.core.matrix import Matrix
+
     if not given["models"]:
         raise InputError("no models: type --models and a comma list, such as --models vanilla,dcgan")
-    values = shared.field_values(Matrix, given)
+    values = shared.field_values(MatrixFields, given)
     values["image_size"] = int(given["image_size"]) if given["image_size"] else None
     return Matrix(**{**values, "settings": parse_settings(given["settings"])})

@@ -8,7 +8,7 @@ import click
 
 from gan_bench.cli import options as shared
 from gan_bench.core.errors import InputError
-from gan_bench.core.options import DEFAULT_OUT
+from gan_bench.core.option_fields import DEFAULT_OUT
 
 
 @click.command("sample")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gan_bench.cli import options as shared
-from gan_bench.core.matrix import Matrix
+from gan_bench.core.option_fields import MatrixFields
 from gan_bench.core.parsing import parse_settings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@shared.shared_options("image_size", of=Matrix)
+@shared.shared_options("image_size", of=MatrixFields)
 @click.option(
     "--channels",
     type=click.Choice(["1", "3"]),
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--batch-size",
-    type=shared.field_type(Matrix, "batch_size"),
+    type=shared.field_type(MatrixFields, "batch_size"),
     metavar="N",
     help="For the FLOPs of a step; the recipe's by default.",
 )
@@ -52,6 +52,7 @@ def show(
     """
     from gan_bench.cli.ui.output import echo
     from gan_bench.cli.ui.tables import print_rows
+    from gan_bench.core.matrix import Matrix
     from gan_bench.core.registry import load_plugins
     from gan_bench.models.base import models
     from gan_bench.runner.catalogue import Registries

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MAX_SHOWN = 200
+"""Characters of a value that a message shows."""
+
 
 class GanBenchError(Exception):
     """Base of the errors whose message is shown to the user as one line."""
@@ -46,6 +49,15 @@ def printable(text: str) -> str:
 
 def _escaped(char: str) -> str:
     return " " if char == "\t" else char.encode("unicode_escape").decode("ascii")
+
+
+def short_repr(value: object) -> str:
+    """Return a value for a message; cut off where it is long, and without the digits of a huge number."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"<{type(value).__name__} too large to show>"
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "\u2026"
 
 
 def first_line(error: BaseException) -> str:

@@ -8,13 +8,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from gan_bench.core.frozen import Count, Counter, Frozen, Line, Name, UserInput, Whole, canonical_json, sha256_hex
+from gan_bench.core.frozen import Counter, Frozen, Line, Name, UserInput, Whole, canonical_json, sha256_hex
+from gan_bench.core.option_fields import BatchNormStatistics, Count, Draws, Samples, Split
 
-Samples = Annotated[int, Field(ge=16, le=10**6)]
-"""Images that scores are computed on; they and their features are held in memory."""
-Draws = Annotated[int, Field(ge=1, le=100)]
-Split: TypeAlias = Literal["test", "train"]
-BatchNormStatistics: TypeAlias = Literal["running", "batch", "standing"]
 Weights: TypeAlias = Literal["raw", "ema"]
 
 

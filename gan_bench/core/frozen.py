@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gan_bench.core.errors import InputError, unknown
+from gan_bench.core.errors import InputError, short_repr, unknown
 from gan_bench.core.registry import NAME
 
 Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
@@ -24,12 +24,8 @@ Line = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]*$", max_length=200)]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """A whole number of 64 bits."""
 Scalar: TypeAlias = bool | Whole | float | Line
-Rates: TypeAlias = tuple[float, float]
 Precision: TypeAlias = Literal["fp32", "tf32", "bf16"]
 
-Rate = Annotated[float, Field(gt=0, lt=10, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=10**9)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Counter = Annotated[int, Field(ge=0, le=10**12)]
 """A number of steps, epochs, attempts, parameters, ..."""
 Bytes = Annotated[int, Field(ge=0, lt=2**62)]
@@ -51,7 +47,6 @@ def _tidied(value: object) -> object:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-MAX_SHOWN = 200
 MAX_MEASURE = 1e39
 MAX_LOG = 4000
 Measure = Annotated[float, AfterValidator(_measured)]
@@ -110,15 +105,6 @@ def validated_fields(kind: type[Any], values: Mapping[str, Any], asked: str) -> 
         return kind(**{key: value for key, value in values.items() if key in kind.model_fields})
     except ValidationError as error:
         raise InputError(f"{asked}: {describe_invalid(error)}") from None
-
-
-def short_repr(value: object) -> str:
-    """Return a value for a message; cut off where it is long, and without the digits of a huge number."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):
-        return f"<{type(value).__name__} too large to show>"
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "\u2026"
 
 
 def describe_invalid(error: ValidationError) -> str:

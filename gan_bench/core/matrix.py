@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from pydantic import Field
 
 from gan_bench.core.errors import InputError, unknown
-from gan_bench.core.evaluation_spec import BatchNormStatistics, Draws, EvaluationSpec, Samples, Split
-from gan_bench.core.frozen import Count, Frozen, Rate, Rates, Scalar, Seed, UserInput, validated_fields
+from gan_bench.core.evaluation_spec import EvaluationSpec
+from gan_bench.core.frozen import Frozen, Scalar, UserInput, validated_fields
 from gan_bench.core.limits import MAX_RUNS
-from gan_bench.core.options import Flag
-from gan_bench.core.parsing import parse_names, parse_rates, parse_seeds
+from gan_bench.core.option_fields import MatrixFields, Rates
 from gan_bench.core.presets import PRESETS
 from gan_bench.core.training_spec import OWN_OPTIONS, Recipe, TrainingSpec
-
-Names: TypeAlias = tuple[str, ...] | None
-NamesFlag = functools.partial(Flag, metavar="NAMES", parse=parse_names)
-"""The flag of a comma list of names."""
 
 
 @dataclass(frozen=True)
@@ -50,42 +44,11 @@ class Catalogue(Protocol):
         """Return how many channels a data set's images have."""
 
 
-Seeds: TypeAlias = Annotated[tuple[Seed, ...], Field(max_length=MAX_RUNS)]
-AllRates: TypeAlias = Annotated[tuple[tuple[Rate, Rate], ...], Field(max_length=MAX_RUNS)]
-
-
-class Matrix(UserInput):
+class Matrix(MatrixFields, UserInput):
     """The cross product of trainings, and how they are evaluated. None: the preset's value, else the recipe's."""
 
-    models: Annotated[
-        tuple[str, ...],
-        Field(min_length=1, max_length=MAX_RUNS),
-        NamesFlag("Names or aliases, as a comma list: vanilla,dcgan.", short="-m"),
-    ]
-    losses: Annotated[Names, NamesFlag("bce, hinge, ...; by default each model's own.")] = None
-    penalties: Annotated[Names, NamesFlag("none, r1, ...; by default each loss's own.")] = None
-    dataset: Annotated[str, Flag("auto: mnist where available, else digits.")] = "auto"
-    image_size: Annotated[Literal[28, 32, 64] | None, Flag("Only for models of several sizes.")] = None
-    seeds: Annotated[Seeds | None, Flag("Such as 0-2 or 0,7.", "LIST", parse=parse_seeds)] = None
-    lrs: Annotated[
-        AllRates | None,
-        Flag("Such as 1e-4,2e-4; G:D for two rates, 4e-4:1e-4.", "LIST", parse=parse_rates),
-    ] = None
-    """Learning rates of generator and discriminator."""
-    epochs: Annotated[Count | None, Flag("Length; or --steps.", "N")] = None
-    steps: Annotated[Count | None, Flag("Length in updates of G.", "N")] = None
-    batch_size: Annotated[Count | None, Flag("Images per batch.", "N")] = None
-    precision: Annotated[Literal["auto", "fp32", "tf32", "bf16"], Flag("auto: tf32 on a GPU, else fp32.")] = "auto"
     settings: dict[str, Scalar] = Field(default_factory=dict, max_length=200)
     """Recipe values of models, losses and penalties."""
-    metrics: Annotated[Names, NamesFlag("fid,is,kid,prc,modes; all of them by default.")] = None
-    extractors: Annotated[Names, NamesFlag("mnist-cnn,inception; auto, the default: the data set's own.")] = None
-    eval_samples: Annotated[Samples | None, Flag("Generated images per draw.", "N")] = None
-    eval_draws: Annotated[Draws | None, Flag("Independent sample sets per generator; 1 by default.", "K")] = None
-    reference_split: Annotated[Split | None, Flag("Real images to compare with; test by default.")] = None
-    batch_norm: Annotated[
-        BatchNormStatistics | None, Flag("BatchNorm statistics while sampling; running by default.")
-    ] = None
 
     def with_preset(self, name: str) -> Matrix:
         """Return the matrix with a preset's values wherever the user set none."""

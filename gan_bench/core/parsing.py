@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gan_bench.core.errors import InputError
-from gan_bench.core.frozen import Rates, Scalar
 from gan_bench.core.limits import MAX_RUNS
+
+if TYPE_CHECKING:
+    from gan_bench.core.frozen import Scalar
+    from gan_bench.core.option_fields import Rates
 
 MAX_SEEDS = MAX_RUNS
 
@@ -67,11 +70,6 @@ def parse_seconds(text: str, asked: str) -> float:
     if seconds <= 0:
         raise InputError(f"{asked} {text!r}: not a time above 0; type seconds or 90s, 15m, 2h")
     return seconds
-
-
-def parse_lanes(value: Any) -> Any:
-    """Return None for `auto`, and any other value as it is."""
-    return None if value == "auto" else value
 
 
 def parse_path(text: str, asked: str) -> Path:

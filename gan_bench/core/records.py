@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from gan_bench.core.evaluation_spec import EvaluationProtocol, Weights
 from gan_bench.core.frozen import (
     Bytes,
-    Count,
     Counter,
     Fraction,
     Frozen,
@@ -22,6 +21,7 @@ from gan_bench.core.frozen import (
     Text,
     Throughput,
 )
+from gan_bench.core.option_fields import Count
 from gan_bench.core.training_spec import TrainingSpec
 
 if TYPE_CHECKING:

@@ -11,18 +11,16 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from gan_bench.core.errors import InputError
 from gan_bench.core.frozen import (
-    Count,
     Frozen,
     Key,
     Name,
     PenaltyName,
     Precision,
-    Rate,
     Scalar,
-    Seed,
     canonical_json,
     sha256_hex,
 )
+from gan_bench.core.option_fields import Count, Rate, Seed
 
 DEFAULT_IMAGE_SIZE = 28
 MAX_IMAGE_SIZE = 1024

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_bench.core.evaluation_spec import Split
+from gan_bench.core.option_fields import Split
 from gan_bench.data.base import ImageData, resized
 from gan_bench.metrics.fidelity import SEED
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from gan_bench.core.frozen import Rate
+from gan_bench.core.option_fields import Rate
 from gan_bench.core.training_spec import Recipe
 from gan_bench.models.base import Model, models
 from gan_bench.models.dropout import Dropout

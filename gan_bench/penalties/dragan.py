@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gan_bench.core.frozen import Count, Frozen
+from gan_bench.core.frozen import Frozen
+from gan_bench.core.option_fields import Count
 from gan_bench.penalties.base import Discriminator, Penalty, Rng, input_gradients, penalties
 
 

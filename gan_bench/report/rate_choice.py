@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gan_bench.core.frozen import Rates
 from gan_bench.core.numbers import rate_text
+from gan_bench.core.option_fields import Rates
 from gan_bench.report.statistics import (
     CONFIDENCE,
     Better,

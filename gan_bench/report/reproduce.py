@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from gan_bench.core.frozen import Rates, canonical_json
+from gan_bench.core.frozen import canonical_json
 from gan_bench.core.numbers import exact_rates
+from gan_bench.core.option_fields import Rates
 from gan_bench.core.records import Score, StoredRun
 from gan_bench.core.training_spec import TrainingSpec
 

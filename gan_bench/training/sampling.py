@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from gan_bench.core.evaluation_spec import SAMPLE_BATCH, STANDING_BATCHES, BatchNormStatistics
+from gan_bench.core.evaluation_spec import SAMPLE_BATCH, STANDING_BATCHES
+from gan_bench.core.option_fields import BatchNormStatistics
 from gan_bench.core.records import Checkpoint
 from gan_bench.core.training_spec import Recipe, TrainingSpec
 from gan_bench.devices import numerics

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_bench.core.errors import unknown
-from gan_bench.core.evaluation_spec import BatchNormStatistics
 from gan_bench.core.frozen import Frozen
+from gan_bench.core.option_fields import BatchNormStatistics
 from gan_bench.core.records import Checkpoint, EpochRecord
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.data.batch import Batch

@@ -14,9 +14,8 @@ from gan_bench.cli import options as shared
 from gan_bench.cli.main import COMMANDS, main
 from gan_bench.core.errors import InputError
 from gan_bench.core.evaluation_spec import EvaluationSpec
-from gan_bench.core.frozen import UserInput
-from gan_bench.core.matrix import Matrix
-from gan_bench.core.options import Flag, Options
+from gan_bench.core.option_fields import Flag, MatrixFields, OptionFields
+from gan_bench.core.options import Options
 
 FLAGS = {
     name: next(item for item in field.metadata if isinstance(item, Flag))
@@ -72,7 +71,7 @@ def test_an_option_sets_its_field_only(words: tuple[str, ...], field: str, value
     assert options.model_dump() == {**Options().model_dump(), field: value}
 
 
-class Fields(UserInput):
+class Fields:
     """Fields of every kind that has a form on the command line."""
 
     bounded: Annotated[int | None, Flag("n")] = None
@@ -93,7 +92,7 @@ def test_field_types_follow_from_annotations() -> None:
 
 
 def test_limits_come_from_the_model() -> None:
-    jobs = shared.field_type(Options, "jobs")
+    jobs = shared.field_type(OptionFields, "jobs")
     assert (jobs.min, jobs.max) == (1, 1024)
     with pytest.raises(InputError):
         Options(jobs=1025)
@@ -102,10 +101,10 @@ def test_limits_come_from_the_model() -> None:
 def test_evaluation_options_make_an_evaluation_spec() -> None:
     empty: dict[str, Any] = {"metrics": (), "extractors": (), "eval_samples": None, "eval_draws": None}
     empty |= {"reference_split": None, "batch_norm": None}
-    assert EvaluationSpec.from_options(shared.field_values(Matrix, empty)) == EvaluationSpec()
+    assert EvaluationSpec.from_options(shared.field_values(MatrixFields, empty)) == EvaluationSpec()
     given = {**empty, "metrics": ("fid,kid", "is"), "eval_draws": 5, "reference_split": "train"}
     spec = EvaluationSpec(metrics=("fid", "kid", "is"), draws=5, reference_split="train")
-    assert EvaluationSpec.from_options(shared.field_values(Matrix, given)) == spec
+    assert EvaluationSpec.from_options(shared.field_values(MatrixFields, given)) == spec
 
 
 def test_every_command_has_a_short_help_and_a_help_that_fits_90_columns(invoke: Invoke) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gan_bench.core.errors import InputError
-from gan_bench.core.options import Flag, Options
+from gan_bench.core.option_fields import Flag
+from gan_bench.core.options import Options
 
 PYTHON_ONLY = {"cache_dir"}
 

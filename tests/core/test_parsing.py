@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from gan_bench.core.errors import InputError
 from gan_bench.core.parsing import (
-    parse_lanes,
     parse_names,
     parse_path,
     parse_rates,
@@ -166,8 +165,3 @@ def test_times_are_seconds_or_have_a_unit(text: str, seconds: float) -> None:
 def test_text_that_is_not_a_time_is_an_input_error(text: str) -> None:
     with pytest.raises(InputError, match=r"--run-timeout .*: not a time above 0; type seconds or 90s, 15m, 2h"):
         parse_seconds(text, "--run-timeout")
-
-
-def test_lanes_auto_is_none_and_other_values_are_kept() -> None:
-    assert parse_lanes("auto") is None
-    assert [parse_lanes(value) for value in (4, "4", None, "many")] == [4, "4", None, "many"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gan_bench.core.frozen import Rates
+from gan_bench.core.option_fields import Rates
 from gan_bench.report.dataframes import Row
 from gan_bench.report.decisions import Difference, Group, compare_first, with_lost
 from gan_bench.report.rate_choice import Training, choose_rate
