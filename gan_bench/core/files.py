@@ -21,7 +21,7 @@ SUFFIX = ".tmp"
 ATTEMPTS = 3
 ABANDONED_SECONDS = 3600.0
 UNMARKED = 0
-MARKED = re.compile(rf"\..+\.(\d{{1,10}})\.[0-9a-f]{{8}}\{SUFFIX}")
+MARKED = re.compile(rf"\..+\.(\d{{1,18}})\.[0-9a-f]{{8}}\{SUFFIX}")
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 HINTS = {
     errno.ENOSPC: "free some space and type the same command again; finished runs are kept",

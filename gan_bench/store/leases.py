@@ -25,7 +25,8 @@ from gan_bench.core.limits import MAX_MARK_BYTES
 from gan_bench.core.reading import modified_ns, open_regular
 from gan_bench.store.host import host_id, process_started
 
-NAME = re.compile(r"\.lease\.(\d{1,9})")
+NAME = re.compile(r"\.lease\.(\d{1,18})")
+MAX_NUMBER = 10**18 - 1
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 45.0
 """A holder without a heartbeat for this long is dead. Measured by the observer's monotonic clock, because the wall
@@ -70,7 +71,7 @@ def take(folder: Path) -> None:
         current = read(folder)
         if current is not None and not _is_dead(folder, current):
             raise _taken(folder)
-        number = current.number + 1 if current else 1
+        number = _next_number(folder, current)
         path, token = folder / f".lease.{number}", secrets.token_hex(8)
         holder = Holder(host_id(), os.getpid(), process_started(os.getpid()) or "", token)
         if not create_bytes(path, json.dumps(asdict(holder)).encode()):
@@ -172,6 +173,19 @@ def _parsed(text: bytes) -> Holder | None:
         return None
 
 
+def _next_number(folder: Path, dead: Lease | None) -> int:
+    """Return the number of the next lease; after the highest possible one, remove all and begin again at 1."""
+    if dead is None:
+        return 1
+    if dead.number < MAX_NUMBER:
+        return dead.number + 1
+    try:
+        _remove_older(folder, MAX_NUMBER + 1)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    return 1
+
+
 def _remove_older(folder: Path, number: int) -> None:
     """Remove the temporary files and leases of lower numbers; raises OSError.
 
@@ -202,15 +216,15 @@ def _is_of(lease: Lease, held: tuple[Path, str]) -> bool:
 
 
 def _is_here(holder: Holder) -> bool:
-    return holder.host == host_id()
+    return holder.host == host_id() != ""
 
 
 def _is_alive(holder: Holder) -> bool | None:
     """Return whether the holder is alive; None where only its heartbeat can tell (other host, hidden process)."""
-    try:
-        return process_started(holder.pid) == holder.started if _is_here(holder) else None
-    except PermissionError:
+    if not _is_here(holder):
         return None
+    started = process_started(holder.pid)
+    return None if started == "" or (started and not holder.started) else started == holder.started
 
 
 def _taken(folder: Path) -> RunTakenError:

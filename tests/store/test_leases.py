@@ -9,16 +9,18 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
+import psutil
 import pytest
 
 from gan_bench.core.errors import RunError, RunTakenError
 from gan_bench.core.records import Checkpoint, RunRecord
 from gan_bench.core.training_spec import TrainingSpec
-from gan_bench.store import leases
+from gan_bench.store import host, leases
 from gan_bench.store.store import Store
 
 HIDDEN = 2**22 + 1
@@ -27,7 +29,8 @@ STORE = Path(leases.__file__).parent
 HOLDER = """
 import sys
 from pathlib import Path
-from gan_bench.store import leases
+from typing import NoReturn
+from gan_bench.store import host, leases
 leases.take(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
@@ -121,6 +124,63 @@ def test_a_hidden_process_is_taken_over_by_its_heartbeat_only(
     refusal = ProcessLookupError(errno.ESRCH, "No such process")  # type: ignore[assignment]
     path.write_text(json.dumps(values))
     leases.take(tmp_path)
+    leases.release(tmp_path)
+
+
+@pytest.fixture
+def without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a container without /proc shows: no process, not even this one."""
+
+    def hidden(pid: int) -> NoReturn:
+        raise psutil.NoSuchProcess(pid)
+
+    monkeypatch.setattr(host, "PROC", tmp_path / "no-proc")
+    monkeypatch.setattr(psutil, "Process", hidden)
+    host.host_id.cache_clear()
+    yield
+    host.host_id.cache_clear()
+
+
+@pytest.mark.usefixtures("without_proc")
+@pytest.mark.parametrize("started", ["", "1"])
+def test_without_proc_a_live_holder_is_judged_by_its_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: str
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(leases.time, "monotonic", lambda: now)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for scope in (leases.host_id(), "another container"):
+        values = {"host": scope, "pid": os.getpid(), "started": started, "token": "theirs"}
+        (folder / ".lease.1").write_text(json.dumps(values))
+        assert leases.is_held(folder)
+        with pytest.raises(RunTakenError):
+            leases.take(folder)
+        now += leases.STALE_SECONDS
+        leases.take(folder)
+        leases.release(folder)
+
+
+@pytest.mark.usefixtures("without_proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems list processes without /proc")
+def test_without_proc_a_process_exists_but_has_no_known_start() -> None:
+    assert (host.process_started(os.getpid()), host.process_started(HIDDEN), host.host_id()) == ("", None, "")
+
+
+def test_a_holder_that_could_not_tell_its_own_start_is_not_taken_for_dead(tmp_path: Path) -> None:
+    values = {"host": leases.host_id(), "pid": os.getppid(), "started": "", "token": "theirs"}
+    (tmp_path / ".lease.1").write_text(json.dumps(values))
+    with pytest.raises(RunTakenError):
+        leases.take(tmp_path)
+
+
+@pytest.mark.parametrize("number", [999_999_999, leases.MAX_NUMBER])
+def test_a_dead_lease_of_any_number_is_taken_over(tmp_path: Path, number: int) -> None:
+    dead = {"host": leases.host_id(), "pid": HIDDEN, "started": "1", "token": "theirs"}
+    (tmp_path / f".lease.{number}").write_text(json.dumps(dead))
+    (tmp_path / f".record.json.{number}.00000000.tmp").write_text("half written")
+    leases.take(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f".lease.{number % leases.MAX_NUMBER + 1}"]
     leases.release(tmp_path)
 
 
@@ -254,8 +314,9 @@ def test_one_of_several_processes_gets_the_lease_without_hard_links(tmp_path: Pa
 RACER = """
 import errno, os, sys
 from pathlib import Path
+from typing import NoReturn
 from gan_bench.core.errors import RunTakenError
-from gan_bench.store import leases
+from gan_bench.store import host, leases
 
 def refuse(*_, **__):
     raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
