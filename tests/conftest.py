@@ -8,9 +8,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread per worker; before torch i
     for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(_name, "1")
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -27,6 +29,8 @@ from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.extractors.base import extractors
 from gan_bench.models.base import models
 from gan_bench.penalties.base import penalties
+from gan_bench.runner.executors.in_process import InProcessExecutor
+from gan_bench.runner.executors.local import LocalExecutor
 
 FILL_SECONDS = 240.0
 
@@ -42,6 +46,21 @@ def _no_fsync() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Execute single jobs in this process, fast and open to patches, unless a test is marked `workers`."""
+    if request.node.get_closest_marker("workers"):
+        return
+    in_workers = LocalExecutor.run_groups
+
+    def run_groups(self: LocalExecutor, *args: Any, options: gb.Options, **values: Any) -> None:
+        alone = options.jobs == 1 and options.run_timeout is None
+        execute = InProcessExecutor().run_groups if alone else functools.partial(in_workers, self)
+        execute(*args, options=options, **values)
+
+    monkeypatch.setattr(LocalExecutor, "run_groups", run_groups)
 
 
 @pytest.fixture(scope="session")

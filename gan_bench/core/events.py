@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from gan_bench.core.records import EpochRecord, RunRecord, Score, StepProfile
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,22 @@ OnEvent: TypeAlias = Callable[[Event], None]
 
 def ignore_events(event: Event) -> None:
     """Discard an event: the default listener."""
+
+
+class ListenerError(BaseException):
+    """A listener failed, such as a terminal that was closed; no run is at fault. `__cause__` is its exception.
+
+    Not an Exception: what handles the failures of runs must let it pass, whatever user code raises itself.
+    """
+
+
+def shielded(on_event: Callable[[T], None]) -> Callable[[T], None]:
+    """Return a listener that raises ListenerError where `on_event` raises an exception."""
+
+    def emit(event: T) -> None:
+        try:
+            on_event(event)
+        except Exception as error:
+            raise ListenerError from error
+
+    return emit

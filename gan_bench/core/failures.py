@@ -26,7 +26,8 @@ def failure_reason(error: BaseException) -> str:
 
 
 def log_tail(text: str) -> str:
-    """Return the end of a log, short enough for a record."""
+    """Return the end of a log, short enough for a record, without the list of modules that a crash prints."""
+    text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("Extension modules: "))
     return text[-LOG_TAIL_CHARACTERS:].strip()
 
 
@@ -42,6 +43,5 @@ def exit_reason(code: int | None, *, ready: bool) -> str:
         hint = "; most often the machine ran out of memory" if name == "SIGKILL" else ""
         return f"its process was killed by {name}{hint}"
     if not ready:
-        hint = "; a script that calls gan_bench with several jobs needs `if __name__ == '__main__':`"
-        return f"its process exited before it started, with exit code {code}{hint}"
+        return f"its process exited before it started, with exit code {code}"
     return f"its process exited while running, with exit code {code}"

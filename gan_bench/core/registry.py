@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -10,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gan_bench.core.errors import InputError, ReadError, unknown
 from gan_bench.core.limits import MAX_PLUGIN_BYTES
@@ -18,6 +19,7 @@ from gan_bench.core.reading import exists, read_bytes
 
 T = TypeVar("T")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+PACKAGE = f"{__name__.partition('.')[0]}."
 
 
 def check_name(kind: str, name: str) -> str:
@@ -28,6 +30,26 @@ def check_name(kind: str, name: str) -> str:
             "the first a letter or a digit"
         )
     return name
+
+
+_by_program: list[tuple[Registry[Any], str]] = []
+_loading = 0
+"""Above 0 while built-ins, entry points or plugins are being loaded, as another process would."""
+
+
+def registered_by_program() -> list[str]:
+    """Return the names that the running script or notebook registered itself: other processes lack them."""
+    return sorted({name for registry, name in _by_program if name in registry})
+
+
+@contextlib.contextmanager
+def _load() -> Iterator[None]:
+    global _loading
+    _loading += 1
+    try:
+        yield
+    finally:
+        _loading -= 1
 
 
 class Registry(Generic[T]):
@@ -47,11 +69,14 @@ class Registry(Generic[T]):
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that registers an object under `name`; each name can be registered once."""
         check_name(self.kind, name)
+        owner = sys._getframe(1).f_globals.get("__name__", "")
 
         def decorate(entry: T) -> T:
             if name in self._objects:
                 raise InputError(f"{self.kind} {name!r} is registered twice: choose another name")
             self._objects[name] = entry
+            if not (_loading or owner.startswith(PACKAGE)):
+                _by_program.append((self, name))
             return entry
 
         return decorate
@@ -84,11 +109,12 @@ class Registry(Generic[T]):
             return
         self._discovered = True  # before the imports, which may look up names themselves
         try:
-            package = importlib.import_module(self.package)
-            for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-                importlib.import_module(f"{self.package}.{module.name}")
-            for entry in importlib.metadata.entry_points(group=self.group):
-                self._load(entry)
+            with _load():
+                package = importlib.import_module(self.package)
+                for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+                    importlib.import_module(f"{self.package}.{module.name}")
+                for entry in importlib.metadata.entry_points(group=self.group):
+                    self._load(entry)
         except BaseException:
             self._discovered = False  # else the next lookup would see only a part of them
             raise
@@ -135,7 +161,8 @@ def load_plugins(files: Sequence[Path]) -> None:
         module = importlib.util.module_from_spec(module_spec)
         sys.modules[module_spec.name] = module  # where pydantic and pickle look up the names of a class's module
         try:
-            module_spec.loader.exec_module(module)
+            with _load():
+                module_spec.loader.exec_module(module)
         except InputError:
             raise
         except (Exception, SystemExit) as error:

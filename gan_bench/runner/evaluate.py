@@ -46,8 +46,7 @@ def evaluate_run(spec: TrainingSpec, store: Store, context: RunContext, on_event
         verdict, reason = judge([*store.scores(spec), *scores])
         update = {"verdict": verdict, "verdict_reason": reason, "evaluation_failure": "", "log_tail": ""}
     except Exception as error:
-        disk_or_reader = isinstance(error, RunError | BrokenPipeError | ConnectionResetError)
-        if disk_or_reader and not isinstance(error, ReadError):  # a disk error, or the reader of events is gone
+        if isinstance(error, RunError) and not isinstance(error, ReadError):  # the results can't be stored
             raise
         update = {"evaluation_failure": failure_reason(error), "log_tail": log_tail(traceback.format_exc())}
     changed = record.model_copy(update=update)

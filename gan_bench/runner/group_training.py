@@ -77,7 +77,7 @@ class GroupTraining:
                 # with --eval-every the final scores may be complete: a kill before evaluate_run must not lose this
                 verdict, why = judge(self.store.scores(run.spec))
                 self._record(run, "done", verdict=verdict, verdict_reason=why)
-        except (RunError, BrokenPipeError, ConnectionResetError):  # the disk's failure, or the reader is gone
+        except RunError:  # the results can't be stored
             raise
         except Exception as error:
             reason, log = failure_reason(error), log_tail(traceback.format_exc())

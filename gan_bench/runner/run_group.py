@@ -14,16 +14,19 @@ from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.runner.context import RunContext
 from gan_bench.runner.evaluate import evaluate_run
 from gan_bench.runner.group_training import GroupTraining
+from gan_bench.runner.process_state import preserved_process_state
 from gan_bench.store.store import Store
 from gan_bench.training.checkpoint_fit import require_fit
 
 
+@preserved_process_state()
 def run_group(group: Group, on_event: OnEvent, *, context: RunContext) -> None:
     """Train every untrained run of a group, then evaluate the trained ones.
 
     Interrupted runs are resumed from their checkpoints; runs that another process holds are left to it. A failure
-    in training or evaluation is recorded with its reason. Only RunError (the store can't write), a broken pipe
-    (the reader of events is gone) and interrupts are raised.
+    in training or evaluation is recorded with its reason. Only RunError (the store can't write), ListenerError
+    (the reader of events is gone) and interrupts are raised. Process-wide settings that user code changes are
+    restored.
     """
     load_plugins(context.options.plugins)
     store = Store.open(context.options.out, create=False, on_event=on_event)

@@ -131,7 +131,3 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

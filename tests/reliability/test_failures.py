@@ -6,6 +6,7 @@ import copy
 import gc
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,28 @@ def bad_and_good(tmp_path: Path, failure: str, *options: str) -> tuple[str, ...]
     plugin.write_text((PLUGIN + failure).replace("FOLDER", repr(str(tmp_path))))
     given = ("run", "--out", str(tmp_path / "out"), "--models", "vanilla", "--losses", "bad,bce", *TINY)
     return (*given, "--metrics", "is", "--plugin", str(plugin), *options)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        ("raise BrokenPipeError('not our pipe')", "BrokenPipeError: not our pipe (bad.py:"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt (bad.py:"),
+        ("raise SystemExit(0)", "SystemExit: 0 (bad.py:"),
+        ("os._exit(0)", "its process exited while running, with exit code 0"),
+        ("import ctypes; ctypes.string_at(0)", "its process was killed by SIGSEGV"),
+    ],
+)
+def test_however_user_code_ends_it_is_one_record_and_the_neighbour_trains(
+    tmp_path: Path, cache: Path, failure: str, reason: str
+) -> None:
+    with running(Launch(bad_and_good(tmp_path, f"        {failure}\n"), cache, tmp_path / "log")) as process:
+        assert process.wait() == 1, process.output
+    found = records(tmp_path / "out")
+    assert {loss: record["status"] for loss, record in found.items()} == {"bad": "failed", "bce": "done"}
+    assert found["bad"]["reason"].startswith(reason)
+    assert re.search(r"the last words|bad\.py", found["bad"]["log_tail"])
+    assert f"failed: {found['bad']['run_id']}: {reason}" in process.output
 
 
 @pytest.mark.slow

@@ -1,15 +1,15 @@
-"""The local executor: one job runs in this process, several in worker processes."""
+"""The local executor: worker processes on this machine."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 
-from gan_bench.core.events import OnEvent
-from gan_bench.core.failures import failure_reason, log_tail
+from gan_bench.core.events import Notice, OnEvent
 from gan_bench.core.matrix import Group
 from gan_bench.core.options import Options
+from gan_bench.core.registry import registered_by_program
 from gan_bench.runner.executors.base import Executor, OnWorkerDeath, Work, executors, never_stop
+from gan_bench.runner.executors.in_process import InProcessExecutor
 from gan_bench.runner.executors.processes import run_in_processes
 
 
@@ -28,22 +28,27 @@ class LocalExecutor(Executor):
         on_worker_death: OnWorkerDeath,
         stop: Callable[[], bool] = never_stop,
     ) -> None:
-        """Execute every group; see Executor. With one job in this process, `threads` has no effect.
+        """Execute every group in a worker process, which is kept for the next group; see Executor.
 
-        With `run_timeout`, a group runs in a process of its own, which can be killed.
+        What the running script or notebook registers itself is unknown to other processes: it is executed in this
+        process.
         """
-        if options.jobs > 1 or options.run_timeout is not None:
+        own = registered_by_program()
+        if not own:
             run_in_processes(groups, work, options, threads, on_event, on_worker_death, stop)
             return
-        for group in groups:
-            if stop():
-                return
-            try:
-                work(group, on_event)
-            except (
-                BrokenPipeError,
-                ConnectionResetError,
-            ):  # the reader of events is gone; the group is not at fault
-                raise
-            except Exception as error:
-                on_worker_death(group, failure_reason(error), log_tail(traceback.format_exc()))
+        on_event(
+            Notice(
+                f"{', '.join(own)}: registered by this program, so runs share its process, and a crash ends all "
+                "of them; for worker processes, move it to a file and pass Options(plugins=[file])"
+            )
+        )
+        InProcessExecutor().run_groups(
+            groups,
+            work,
+            options=options,
+            threads=threads,
+            on_event=on_event,
+            on_worker_death=on_worker_death,
+            stop=stop,
+        )

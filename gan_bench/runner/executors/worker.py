@@ -9,17 +9,24 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 from gan_bench.core import signals
+from gan_bench.core.events import ListenerError, shielded
 from gan_bench.core.failures import failure_reason
 from gan_bench.core.matrix import Group
 from gan_bench.runner.executors.base import Work
 
 POLL_SECONDS = 0.2
+
+
+class ParentGone(BaseException):
+    """The pipe to the parent process is closed."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ def serve(pipe: Connection, log: Path) -> None:
             # Ctrl-C at a terminal is handled by the parent
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             _serve(pipe)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except (ParentGone, ListenerError):
         return
     except signals.Interrupted:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -65,33 +72,40 @@ def _isolate(log: Path) -> None:
 
 
 def _serve(pipe: Connection) -> None:
+    send: Callable[[Any], None] = shielded(pipe.send)
     work = _receive_work(pipe)
-    pipe.send(Ready())
+    send(Ready())
     while True:
         while not pipe.poll(POLL_SECONDS):
             signals.check()
-        group: Group = pipe.recv()
-        pipe.send(Done(work if isinstance(work, str) else _execute(work, group, pipe)))
+        group: Group = _receive(pipe)
+        send(Done(work if isinstance(work, str) else _execute(work, group, send)))
         signals.check()
+
+
+def _receive(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except (OSError, EOFError) as error:
+        raise ParentGone from error
 
 
 def _receive_work(pipe: Connection) -> Work | str:
     """Return the work, or why it can't be unpickled, which imports its modules."""
     try:
-        work: Work = pipe.recv()
-    except EOFError:
-        raise
+        work: Work = _receive(pipe)
     except Exception as error:
         return failure_reason(error)
     return work
 
 
-def _execute(work: Work, group: Group, pipe: Connection) -> str:
+def _execute(work: Work, group: Group, send: Callable[[Any], None]) -> str:
+    """Return the reason for which the work raised, whatever it raised; empty if it did not."""
     try:
-        work(group, pipe.send)
-    except (BrokenPipeError, ConnectionResetError):
+        work(group, send)
+    except (ListenerError, signals.Interrupted):
         raise
-    except Exception as error:
+    except BaseException as error:
         traceback.print_exc()
         return failure_reason(error)
     finally:
