@@ -29,6 +29,7 @@ from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.extractors.base import extractors
 from gan_bench.models.base import models
 from gan_bench.penalties.base import penalties
+from gan_bench.runner import preflight
 from gan_bench.runner.executors.in_process import InProcessExecutor
 from gan_bench.runner.executors.local import LocalExecutor
 
@@ -61,6 +62,7 @@ def _in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         execute(*args, options=options, **values)
 
     monkeypatch.setattr(LocalExecutor, "run_groups", run_groups)
+    monkeypatch.setattr(preflight, "registered_by_program", lambda: ["a test"])
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,12 @@ def _load() -> Iterator[None]:
         _loading -= 1
 
 
+def is_built_in(entry: object) -> bool:
+    """Return whether a registered class or object is part of this package."""
+    kind = entry if isinstance(entry, type) else type(entry)
+    return kind.__module__.startswith(PACKAGE)
+
+
 class Registry(Generic[T]):
     """Objects of one kind by name: built-ins from the modules of a package, others from entry points.
 

@@ -9,13 +9,17 @@ from typing import Any
 
 import torch
 
+from gan_bench.core.errors import GanBenchError, InputError
 from gan_bench.core.evaluation_spec import EvaluationSpec
 from gan_bench.core.events import OnEvent, ignore_events
+from gan_bench.core.failures import failure_reason
 from gan_bench.core.options import Options
 from gan_bench.core.records import Checkpoint
+from gan_bench.core.registry import is_built_in
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.data.base import ImageData, datasets, resized
 from gan_bench.data.batch import Batch
+from gan_bench.data.contract import check_data
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.training.sampling import Sampler, load_sampler
 
@@ -84,4 +88,12 @@ _evaluators: dict[Any, Evaluator] = {}
 
 @functools.lru_cache(maxsize=2)
 def _loaded(name: str, root: Path, offline: bool) -> ImageData:
-    return datasets.get(name).load(root, offline=offline, on_event=ignore_events)
+    dataset = datasets.get(name)
+    try:
+        return check_data(name, dataset, dataset.load(root, offline=offline, on_event=ignore_events))
+    except GanBenchError:
+        raise
+    except Exception as error:
+        if is_built_in(dataset):
+            raise
+        raise InputError(f"data set {name!r}: load failed: {failure_reason(error)}") from error

@@ -63,6 +63,7 @@ def plan(matrix: Matrix, options: Options, on_event: OnEvent = ignore_events) ->
     from gan_bench.devices import numerics, select
     from gan_bench.runner.catalogue import Registries
     from gan_bench.runner.executors.base import executors
+    from gan_bench.runner.preflight import check_plugins
 
     load_plugins(options.plugins)
     executors.get(options.executor)
@@ -78,6 +79,7 @@ def plan(matrix: Matrix, options: Options, on_event: OnEvent = ignore_events) ->
     specs = tuple(matrix.expand(Registries()))
     _check(specs, context, on_event)
     finished, to_train, to_evaluate = _split(specs, context, on_event)
+    check_plugins(to_train, context, on_event)
     groups = tuple(group_runs(to_train, options.lanes or 1))
     context = replace(context, profiled=_profiled(groups, options, on_event))
     return Plan(specs, finished, groups, to_evaluate, preset, context)

@@ -22,6 +22,7 @@ from gan_bench.core.errors import RunError
 from gan_bench.core.events import Event, GroupStarted
 from gan_bench.losses.base import losses
 from gan_bench.losses.bce import BCE
+from gan_bench.runner import preflight
 from gan_bench.store.store import Store
 from gan_bench.training.trainer import Trainer
 
@@ -48,6 +49,7 @@ class FlakyLoss(BCE):
 @pytest.fixture
 def flaky(borrowed_registries: None, monkeypatch: pytest.MonkeyPatch) -> type[FlakyLoss]:
     losses.register("flaky")(FlakyLoss)
+    monkeypatch.setattr(preflight, "check_plugins", lambda *given: None)  # it fails in training only
     monkeypatch.setattr(FlakyLoss, "bad_calls", 1)
     monkeypatch.setattr(FlakyLoss, "lanes", [])
     monkeypatch.setattr(FlakyLoss, "error", RuntimeError("flaky"))
@@ -181,7 +183,8 @@ from gan_bench.losses.base import losses
 @losses.register("bad")
 class Bad(BCE):
     def generator(self, real_logits, fake_logits):
-        if fake_logits.device.type != "meta" and not Path(FOLDER, "healthy").exists():
+        in_training = fake_logits.device.type != "meta" and fake_logits.shape[-1] > 8
+        if in_training and not Path(FOLDER, "healthy").exists():
             print("the last words", flush=True)
             self.fail()
         return super().generator(real_logits, fake_logits)

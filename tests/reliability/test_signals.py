@@ -59,7 +59,7 @@ signals.GRACE_SECONDS = 2.0
 @losses.register("stuck")
 class Stuck(BCE):
     def generator(self, real_logits, fake_logits):
-        if fake_logits.device.type != "meta":
+        if fake_logits.device.type != "meta" and fake_logits.shape[-1] > 8:  # in training only
             print("stuck", flush=True)
             open(FILE, "a").write("stuck\\n")
             time.sleep(600)
