@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,11 +12,12 @@ from torch.profiler import ProfilerActivity, profile, schedule
 from gan_bench.core import signals
 from gan_bench.core.errors import InputError
 from gan_bench.core.records import OperatorTime, StepProfile
-from gan_bench.training.clock import synchronize
+from gan_bench.training import warmup
+from gan_bench.training.clock import Clock
 from gan_bench.training.trainer import Trainer
 
 MIN_STEPS, MAX_STEPS = 3, 20
-MIN_SECONDS = 1.0
+SECONDS = 1.0
 TOP_OPERATORS = 10
 
 
@@ -31,60 +30,42 @@ def check_profiler(device: torch.device) -> None:
 
 
 def profile_steps(trainer: Trainer) -> tuple[StepProfile, bytes]:
-    """Time the next few steps without and with the profiler; return the profile and the trace, gzipped JSON.
+    """Time a few steps without and with the profiler; return the profile and the trace, gzipped JSON.
 
-    The trace is for ui.perfetto.dev or chrome://tracing. The trainer must be warmed up and have steps left; its
-    state is restored.
+    The trace is for ui.perfetto.dev or chrome://tracing. The trainer must be warmed up; its state is restored.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # its log would interrupt the progress bars
-    max_steps = min(MAX_STEPS, trainer.total_steps - trainer.step)
-    with trainer.preserved_state():
-        steps, seconds = _make_steps(
-            trainer, lambda made, spent: made >= max_steps or (made >= MIN_STEPS and spent >= MIN_SECONDS)
-        )
+    estimate = warmup.seconds_per_step(trainer, MIN_STEPS)
+    steps = min(MAX_STEPS, max(MIN_STEPS, round(SECONDS / estimate)))
+    seconds = warmup.seconds_per_step(trainer, steps)
     gpu = trainer.device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]
     plan = schedule(wait=0, warmup=1, active=steps, repeat=1)
-    under = profile(activities=activities, schedule=plan, acc_events=True)  # without acc_events older ones warn
-    with trainer.preserved_state(), under as profiler:
-        with trainer.preserved_state():
-            _make_steps(trainer, lambda made, _: made == 1)
+    made, profiled, clock = 0, 0.0, Clock(trainer.device)
+
+    def advance() -> None:
+        nonlocal made, profiled, clock
+        signals.check()
+        trainer.next_step()()
+        made += 1
+        if made > steps:
+            profiled = clock.seconds()
         profiler.step()
-        _, profiled = _make_steps(trainer, lambda made, _: made == steps, profiler.step)
+        if made == 1:  # the profiler's own warm-up
+            clock = Clock(trainer.device)
+
+    # without acc_events older versions warn
+    with profile(activities=activities, schedule=plan, acc_events=True) as profiler:
+        trainer.run_trial(advance, 1 + steps)
     step_profile = StepProfile(
         device=str(trainer.device),
         lanes=trainer.lanes,
         steps=steps,
-        milliseconds=1e3 * seconds / steps,
+        milliseconds=1e3 * seconds,
         profiled_milliseconds=1e3 * profiled / steps,
         operators=_longest_operators(profiler, steps, gpu=gpu),
     )
     return step_profile, _trace(profiler)
-
-
-def _make_steps(
-    trainer: Trainer, enough: Callable[[int, float], bool], after_step: Callable[[], object] = lambda: None
-) -> tuple[int, float]:
-    """Make steps until `enough(steps, seconds)`; return both, with the device synchronized."""
-    made, seconds, done = 0, 0.0, False
-
-    def pause() -> bool:
-        nonlocal made, seconds, done
-        signals.check()
-        made, seconds = made + 1, time.perf_counter() - start
-        done = enough(made, seconds)
-        if done:
-            synchronize(trainer.device)
-            seconds = time.perf_counter() - start
-        after_step()
-        return done
-
-    start = time.perf_counter()
-    while not done:
-        trainer.train_steps(pause=pause)
-        if trainer.epoch_is_trained:
-            trainer.close_epoch()
-    return made, seconds
 
 
 def _longest_operators(profiler: profile, steps: int, *, gpu: bool) -> tuple[OperatorTime, ...]:

@@ -133,16 +133,15 @@ class Trainer:
 
         `advance` makes one step: `advance`, `next_step()` or an equivalent.
         """
-        clock = Clock(self.device)
         with self.preserved_state():
             self._epoch.open(self.step)
-            clock.start()
+            clock = Clock(self.device)
             for step in range(steps):
                 if step % self.steps_per_epoch == 0:
                     self._epoch.rewind()
                 advance()
                 self.step += 1
-            return self._epoch.sums(), clock.stop()
+            return self._epoch.sums(), clock.seconds()
 
     @contextlib.contextmanager
     def preserved_state(self) -> Iterator[None]:
@@ -171,7 +170,6 @@ class Trainer:
             epoch.open(self.step)
         count = epoch.count
         clock = Clock(self.device)
-        clock.start()
         while epoch.position < count:
             self.next_step()()
             epoch.position += 1
@@ -179,7 +177,7 @@ class Trainer:
             on_step(self.step)
             if pause():
                 break
-        epoch.seconds += clock.stop()
+        epoch.seconds += clock.seconds()
 
     def close_epoch(self) -> list[EpochRecord]:
         """Close an epoch whose steps are all made, and return one record per lane."""

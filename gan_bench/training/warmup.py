@@ -32,7 +32,6 @@ def warm_up(trainer: Trainer, on_event: OnEvent = ignore_events, *, fuse: bool =
     long training and with `fuse`, fuses layers by torch.compile where that is faster.
     """
     clock = Clock(trainer.device)
-    clock.start()
     trainer.run_trial(trainer.advance, WARM_UP_STEPS)
     if trainer.device.type == "cuda":
         if trainer.lanes > 1 and not numerics.is_deterministic():
@@ -42,7 +41,7 @@ def warm_up(trainer: Trainer, on_event: OnEvent = ignore_events, *, fuse: bool =
             remaining = trainer.total_steps - trainer.step
             if remaining * seconds_per_step(trainer, WARM_UP_STEPS) > MIN_COMPILE_SECONDS:
                 compile_if_faster(trainer, on_event)
-    return clock.stop()
+    return clock.seconds()
 
 
 def seconds_per_step(trainer: Trainer, steps: int) -> float:
