@@ -146,13 +146,9 @@ def _explain(error: Exception) -> tuple[str, int]:
         hint = "free some memory, or type another --device, a smaller --batch-size or fewer --eval-samples"
         return f"{failure_reason(error)}: {hint}", 1
     if "torchvision::nms" in text:
-        from importlib.metadata import version
+        from gan_bench.data.archives import torchvision_error
 
-        return (
-            f"torch {version('torch')} and torchvision {version('torchvision')} are not built for each other "
-            "(most often one for CPU, the other for CUDA): install both again from the same source",
-            1,
-        )
+        return torchvision_error(error), 1
     return f"{type(error).__name__}: {text} (this is a defect; {TRACEBACK}=1 shows where)", 1
 
 

@@ -16,11 +16,9 @@ from gan_bench.core.option_fields import MatrixFields
 from gan_bench.core.parsing import parse_settings
 
 if TYPE_CHECKING:
-    from gan_bench.cli.ui.progress_display import ProgressDisplay
     from gan_bench.core.matrix import Matrix
     from gan_bench.core.records import StoredRun
     from gan_bench.core.training_spec import TrainingSpec
-    from gan_bench.runner.plan import Plan
 
 LENGTH = ("epochs", "steps", "batch_size")
 TRAINING = ("models", "losses", "penalties", "dataset", "image_size", "seeds", "lrs", *LENGTH, "precision")
@@ -54,32 +52,27 @@ def run(**given: Any) -> None:
     from gan_bench.cli.ui.progress_display import ProgressDisplay
 
     matrix, options = _matrix(given), shared.make_options(given)
-    dry_run, as_json = given["dry_run"], given["as_json"]
+    dry_run, as_json, out = given["dry_run"], given["as_json"], options.out
+    runs: list[StoredRun] = []
     with ProgressDisplay(as_json) as display:
+        from gan_bench import api
+        from gan_bench.report.dataframes import primary_scores
         from gan_bench.runner import plan
 
         planned = plan.plan(matrix, options, display)
         display.expect(plan_summary(planned), planned.specs, finished=len(planned.finished))
-        runs = [] if dry_run else _execute(planned, options.out, display)
+        if not dry_run:
+            for run in stored_runs(out, planned.finished):
+                display.show_earlier(run.record, primary_scores(run))
+            api.execute(planned, display)
+            runs = stored_runs(out, planned.specs)
+        if runs:
+            display.note("writing the report")
+            api.write_report(out)
     if dry_run:
         print_plan(planned, options, as_json)
     else:
-        conclude(runs, options.out, as_json, list(display.protocols))
-
-
-def _execute(planned: Plan, out: Path, display: ProgressDisplay) -> list[StoredRun]:
-    """Execute the plan and write the report; return the plan's runs that have an outcome."""
-    from gan_bench import api
-    from gan_bench.report.dataframes import primary_scores
-
-    for run in stored_runs(out, planned.finished):
-        display.show_earlier(run.record, primary_scores(run))
-    api.execute(planned, display)
-    runs = stored_runs(out, planned.specs)
-    if runs:
-        display.note("writing the report")
-        api.write_report(out)
-    return runs
+        conclude(runs, out, as_json, list(display.protocols))
 
 
 def stored_runs(out: Path, specs: Sequence[TrainingSpec]) -> list[StoredRun]:

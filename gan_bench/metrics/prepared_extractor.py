@@ -55,23 +55,24 @@ class PreparedExtractor:
     def _real_features(self, images: ReferenceImages) -> Features:
         # features do not depend on the number of generated images
         key = {name: value for name, value in self._key.items() if name not in ("n_fake", "kid_subset_size")}
-        features = self._cache.features(key)
-        if features is None or len(features) != images.n_real:
-            features = self.extractor(images.real(), self._counter)
-            self._cache.store_features(key, features)
-        else:
+        stored = self._cache.load(key)
+        if stored.keys() == {"features", "logits"} and len(stored["features"]) == images.n_real:
             self._counter(images.n_real)
-        return features
+            return Features(**stored)
+        found = self.extractor(images.real(), self._counter)
+        self._cache.store(key, {"features": found.features, "logits": found.logits})
+        return found
 
     def _reference(self, kind: str, count: int, make_images: Callable[[], Tensor]) -> Mapping[str, float]:
         names = [name for name, metric in self._applicable.items() if self._is_defined(metric, count)]
         key = {**self._key, "reference": kind, "images": count}
-        values = self._cache.values(key)
+        values = {name: float(value) for name, value in self._cache.load(key).items()}
         if {column.name for column in columns_of(names)} <= values.keys():
             self._counter(count)
         else:
             values |= self.values(make_images(), self._counter, names)
-            self._cache.store_values(key, values)
+            arrays = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+            self._cache.store(key, arrays)
         return values
 
     def _is_defined(self, metric: Metric, n_fake: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -41,8 +42,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *, by_onednn: bool) -
         product: Tensor = OneDNNLinear.apply(x, weight, bias)
         return product
     if x.shape[0] == 1:
-        single = F.linear(x.squeeze(0), weight.squeeze(0), None if bias is None else bias.squeeze(0))
-        return single.unsqueeze(0)
+        return each_lane(F.linear, x, weight, bias)
     if bias is None:
         return torch.bmm(x, weight.transpose(1, 2))
     return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
@@ -78,12 +78,27 @@ def _differentiable_products(x: Tensor, weight: Tensor) -> Tensor:
 
 def _products(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x [lanes, M, K] @ weight [lanes, N, K].T + bias [lanes, N], lane after lane on all cores."""
-    product = torch.ops.mkldnn._linear_pointwise
-    lanes = [
-        product(x[lane], weight[lane], None if bias is None else bias[lane], "none", [], "")
-        for lane in range(len(x))
-    ]
-    return lanes[0].unsqueeze(0) if len(lanes) == 1 else torch.stack(lanes)
+    return each_lane(_onednn_linear, x, weight, bias)
+
+
+def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return product
+
+
+def each_lane(function: Callable[..., Tensor], x: Tensor, *tensors: Tensor | None) -> Tensor:
+    """Return function(x, *tensors) of each lane, stacked; one lane costs no copy."""
+    if x.shape[0] == 1:
+        # squeeze and unsqueeze are views in both directions
+        return function(x.squeeze(0), *(None if t is None else t.squeeze(0) for t in tensors)).unsqueeze(0)
+    return _stack([function(x[i], *(None if t is None else t[i] for t in tensors)) for i in range(x.shape[0])])
+
+
+def _stack(lanes: Sequence[Tensor]) -> Tensor:
+    """Return the lanes stacked; channels that are innermost stay innermost."""
+    if lanes[0].dim() != 4:
+        return torch.stack(list(lanes))
+    return torch.stack([lane.movedim(1, -1) for lane in lanes]).movedim(-1, 2)
 
 
 def channels_last(x: Tensor) -> Tensor:

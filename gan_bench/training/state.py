@@ -93,7 +93,7 @@ def initial_state(
         for name, value in (*module.named_parameters(), *module.named_buffers())
         if name not in params and name not in masks
     }
-    by_recipe = params.keys() & _direct_parameters(module, (*WEIGHTED, NORMALIZED))
+    by_recipe = params.keys() & parameter_names(module, *WEIGHTED, NORMALIZED)
     statistics = _batch_norm_statistics(module)
     has_own_values = bool(params.keys() - by_recipe or buffers.keys() - statistics)
     lanes: list[tuple[Tensors, Tensors]] = []
@@ -117,7 +117,7 @@ def _recipe_values(
     module: nn.Module, names: set[str], source: torch.Generator, scheme: str, dtype: torch.dtype
 ) -> Tensors:
     """Return the parameters in `names` as the recipe initializes them."""
-    normalized = batch_norm_names(module)
+    normalized = parameter_names(module, NORMALIZED)
     params: Tensors = {}
     for name, template in module.named_parameters():
         if name not in names:
@@ -154,7 +154,7 @@ def _build(build: BuildNet, seed: int, stream: str) -> nn.Module:
         return build()
 
 
-def _direct_parameters(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> set[str]:
+def parameter_names(module: nn.Module, *kinds: type[nn.Module]) -> set[str]:
     """Return the names of parameters defined by layers of some kinds, without parametrized layers."""
     return {
         name
@@ -186,16 +186,6 @@ def lay_out(value: Tensor, *, lanes: int) -> Tensor:
     if value.dim() != 5 or (lanes > 1 and value.device.type != "cpu"):
         return value
     return value.movedim(2, -1).contiguous().movedim(-1, 2)
-
-
-def batch_norm_names(module: nn.Module) -> set[str]:
-    """Return the names of all parameters of BatchNorm layers."""
-    return {
-        f"{prefix}.{name}"
-        for prefix, layer in module.named_modules()
-        if isinstance(layer, NORMALIZED)
-        for name, _ in layer.named_parameters()
-    }
 
 
 def dropouts(module: nn.Module) -> list[tuple[str, Dropout]]:

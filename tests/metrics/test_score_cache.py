@@ -16,7 +16,7 @@ from gan_bench.core.private_folder import distrust, make_private
 from gan_bench.data.base import ImageData
 from gan_bench.metrics import cache_folder, score_cache
 from gan_bench.metrics.evaluator import Evaluator
-from gan_bench.metrics.extractors.base import Extractor, Features
+from gan_bench.metrics.extractors.base import Extractor
 from gan_bench.metrics.score_cache import ScoreCache
 
 
@@ -50,7 +50,7 @@ def test_real_features_and_references_are_cached(
 ) -> None:
     expected = evaluator.score(synthetic.train[:256], epoch=1, step=1)
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
-    assert {path.suffix for path in cache.iterdir() if path.is_file()} == {".safetensors", ".json"}
+    assert {path.suffix for path in cache.iterdir() if path.is_file()} == {".safetensors"}
     again = make_evaluator(synthetic, cache)
     with monkeypatch.context() as patch:
         patch.setattr(Extractor, "__call__", lambda *a: pytest.fail("features were recomputed"))
@@ -99,7 +99,8 @@ def test_what_others_could_have_planted_in_a_cache_is_not_read(
     make_evaluator(synthetic, planted, **spec).prepare()
     planted.chmod(0o777)
     before = {path: path.read_bytes() for path in planted.iterdir()}
-    monkeypatch.setattr(ScoreCache, "values", lambda self, key: {"fid": 0.0} if self.folder == planted else {})
+    forged = {"fid": torch.tensor(0.0)}
+    monkeypatch.setattr(ScoreCache, "load", lambda self, key: forged if self.folder == planted else {})
     notices: list[str] = []
     for _ in range(2):  # one line a process
         made = make_evaluator(synthetic, planted, notices, **spec)
@@ -128,28 +129,18 @@ def test_a_temporary_folder_that_another_user_made_first_is_not_used(
 
 def test_a_cache_file_belongs_to_its_key_and_its_hash(tmp_path: Path) -> None:
     cache = ScoreCache(tmp_path, ignore_events)
-    features = Features(torch.rand(3, 4), torch.rand(3, 2))
     mine: dict[str, object] = {"reference": "real"}
-    cache.store_values(mine, {"fid": 1.5})
-    cache.store_features(mine, features)
-    assert cache.values(mine) == {"fid": 1.5}
-    found = cache.features(mine)
-    assert found is not None
-    assert torch.equal(found.features, features.features)
     other: dict[str, object] = {"reference": "noise"}
-    for path in list(tmp_path.iterdir()):
-        path.rename(path.with_name(f"{score_cache._name(other)}{path.suffix}"))
-    assert cache.values(other) == {}
-    assert cache.features(other) is None
-    cache.store_values(mine, {"fid": 1.5})
-    cache.store_features(mine, features)
-    (values,) = tmp_path.glob(f"{score_cache._name(mine)}.json")
-    values.write_text(values.read_text().replace("1.5", "0.5"))
-    (arrays,) = tmp_path.glob(f"{score_cache._name(mine)}.safetensors")
-    data = arrays.read_bytes()
-    arrays.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    assert cache.values(mine) == {}
-    assert cache.features(mine) is None
+    arrays = {"fid": torch.tensor(1.5, dtype=torch.float64), "features": torch.rand(3, 4)}
+    cache.store(mine, arrays)
+    found = cache.load(mine)
+    assert all(torch.equal(found[name], array) for name, array in arrays.items())
+    cache._path(mine).rename(cache._path(other))
+    assert cache.load(other) == {}
+    cache.store(mine, arrays)
+    data = cache._path(mine).read_bytes()
+    cache._path(mine).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert cache.load(mine) == {}
 
 
 def test_other_pixels_are_another_protocol_and_cache_key(synthetic: ImageData, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from gan_bench.training.optimizer import Adam
 from gan_bench.training.precision import cast
-from gan_bench.training.state import NetState, batch_norm_names, initial_state
+from gan_bench.training.state import NORMALIZED, NetState, initial_state, parameter_names
 
 BF16 = torch.bfloat16
 
@@ -25,7 +25,7 @@ def small_state(dtype: torch.dtype = torch.float32) -> tuple[nn.Module, NetState
 
 def test_cast_keeps_batch_norm_order_and_layout():
     net, state = small_state()
-    found = cast(state.params, batch_norm_names(net), BF16)
+    found = cast(state.params, parameter_names(net, NORMALIZED), BF16)
     assert list(found) == list(state.params)
     for name, value in found.items():
         own = state.params[name]
@@ -36,14 +36,14 @@ def test_cast_keeps_batch_norm_order_and_layout():
 
 def test_cast_copies_nothing_for_an_equal_dtype():
     net, state = small_state()
-    found = cast(state.params, batch_norm_names(net), torch.float32)
+    found = cast(state.params, parameter_names(net, NORMALIZED), torch.float32)
     assert all(found[name] is value for name, value in state.params.items())
 
 
 def test_updates_equal_those_of_differentiable_casts():
     """Gradients of the cast copies update fp32 weights as torch.optim does through `.to(bf16)`."""
     net, state = small_state()
-    keep = batch_norm_names(net)
+    keep = parameter_names(net, NORMALIZED)
     x = torch.randn(8, 2, 5, 5, generator=torch.Generator().manual_seed(0)).to(BF16)
     textbook = {name: nn.Parameter(value[0].clone()) for name, value in state.params.items()}
     buffers = {name: value[0].clone() for name, value in state.buffers.items()}

@@ -95,13 +95,9 @@ class ExtractorSource(ABC):
     dataset: str | None
     """The data set whose own classes the logits are, if any."""
 
-    @abstractmethod
-    def is_available(self) -> bool:
-        """Return whether `build` requires no download."""
-
     def state(self) -> str:
         """Return the state of the weights in words, for `doctor` and `list`: available, missing, damaged, ..."""
-        return "available" if self.is_available() else "missing"
+        return "available"
 
     @abstractmethod
     def check(self, context: ExtractorContext) -> None:

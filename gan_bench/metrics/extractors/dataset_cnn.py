@@ -50,10 +50,6 @@ class DatasetCnn(ExtractorSource):
         self.name = f"{dataset}-cnn"
         self.title = f"classifier of {datasets.get(dataset).title}"
 
-    def is_available(self) -> bool:
-        """Return True: no download is required."""
-        return True
-
     def state(self) -> str:
         """Return whether it was trained on this machine earlier."""
         trained = any(default_cache().glob(f"extractors/{self.name}-v{RECIPE_VERSION}-*.safetensors"))

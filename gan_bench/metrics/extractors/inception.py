@@ -66,10 +66,6 @@ class Inception(ExtractorSource):
     feature_dim = 2048
     dataset = None
 
-    def is_available(self) -> bool:
-        """Return whether the weights file exists and is what it should be."""
-        return exists(weights_path()) and not fault_of(weights_path())
-
     def state(self) -> str:
         """Return whether the weights are available, missing, or damaged, with what to do."""
         path = weights_path()

@@ -27,10 +27,6 @@ class MnistCnn(ExtractorSource):
     feature_dim = FEATURES
     dataset = "mnist"
 
-    def is_available(self) -> bool:
-        """Return whether the installed package contains the weights."""
-        return WEIGHTS.is_file()
-
     def check(self, context: ExtractorContext) -> None:
         """Raise InputError for RGB images."""
         channels = context.data.train.shape[1]

@@ -14,7 +14,7 @@ convolution:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, TypeAlias, cast
 
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_bench.models.dropout import Dropout
-from gan_bench.training.cpu_kernels import CPUKernels, active, channels_last, linear
+from gan_bench.training.cpu_kernels import CPUKernels, active, channels_last, each_lane, linear
 
 ConvAlgorithm: TypeAlias = Literal["per_lane", "grouped", "im2col"]
 CONV_ALGORITHMS: tuple[ConvAlgorithm, ...] = ("per_lane", "grouped", "im2col")
@@ -141,7 +141,7 @@ class Conv2d(Convolution):
         windows = padded.unfold(3, high, down).unfold(4, wide, right)  # [lanes, B, C, H', W', k, k]
         lanes, batch, channels, height, width = windows.shape[:5]
         rows = windows.permute(0, 1, 3, 4, 2, 5, 6).reshape(lanes, -1, channels * high * wide)
-        product = _baddbmm(self.bias, rows, self.weight.flatten(2).transpose(1, 2))
+        product = linear(rows, self.weight.flatten(2), self.bias, by_onednn=False)
         return product.view(lanes, batch, height, width, -1).movedim(-1, 2)
 
 
@@ -224,21 +224,6 @@ class Flatten(nn.Module):
         return channels_last(x).flatten(self.start, self.end)
 
 
-def each_lane(function: Callable[..., Tensor], x: Tensor, *tensors: Tensor | None) -> Tensor:
-    """Return function(x, *tensors) of each lane, stacked; one lane costs no copy."""
-    if x.shape[0] == 1:
-        # squeeze and unsqueeze are views in both directions
-        return function(x.squeeze(0), *(None if t is None else t.squeeze(0) for t in tensors)).unsqueeze(0)
-    return _stack([function(x[i], *(None if t is None else t[i] for t in tensors)) for i in range(x.shape[0])])
-
-
-def _stack(lanes: Sequence[Tensor]) -> Tensor:
-    """Return the lanes stacked; channels that are innermost stay innermost."""
-    if lanes[0].dim() != 4:
-        return torch.stack(list(lanes))
-    return torch.stack([lane.movedim(1, -1) for lane in lanes]).movedim(-1, 2)
-
-
 def _side_by_side(x: Tensor) -> Tensor:
     """Return [B, lanes * C, ...] for [lanes, B, C, ...]; a view of a result of `_apart`."""
     return x.transpose(0, 1).flatten(1, 2)
@@ -247,7 +232,3 @@ def _side_by_side(x: Tensor) -> Tensor:
 def _apart(x: Tensor, lanes: int) -> Tensor:
     """Return [lanes, B, C, ...] for [B, lanes * C, ...]; a view."""
     return torch.unflatten(x, 1, (lanes, -1)).transpose(0, 1)
-
-
-def _baddbmm(bias: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:
-    return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, weight)

@@ -13,7 +13,7 @@ from torch.func import functional_call, vmap
 
 from gan_bench.training.cpu_kernels import CPUKernels
 from gan_bench.training.lanes import batched_layers
-from gan_bench.training.state import batch_norm_names, dropouts
+from gan_bench.training.state import NORMALIZED, dropouts, parameter_names
 
 Forward: TypeAlias = Callable[[dict[str, Tensor], Tensor], Tensor]
 RECOMPILE_LIMIT = 64
@@ -43,7 +43,7 @@ class BatchedNet:
         self._has_batched_layers = batched is not None
         self._lane_by_lane = False
         names = {name for name, _ in module.named_parameters()}
-        self.full_precision_names = names if batched is None else batch_norm_names(module)
+        self.full_precision_names = names if batched is None else parameter_names(module, NORMALIZED)
         self._counters = [name for name, _ in module.named_buffers() if name.endswith("num_batches_tracked")]
         self._convolutions = [
             layer for layer in self.module.modules() if isinstance(layer, batched_layers.Convolution)

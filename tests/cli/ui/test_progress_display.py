@@ -13,8 +13,8 @@ import pytest
 from helpers.cli_words import json_lines
 from rich.console import Console
 
-from gan_bench.cli.ui import profile_table
 from gan_bench.cli.ui import progress_display as module
+from gan_bench.cli.ui import tables
 from gan_bench.cli.ui.progress_bars import progress_bars
 from gan_bench.cli.ui.progress_display import ProgressDisplay
 from gan_bench.core import signals
@@ -270,14 +270,14 @@ def profiled(device: str = "cpu") -> StepProfiled:
 def test_a_profile_fits_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
-    monkeypatch.setattr(profile_table, "console", lambda: Console(width=columns))
+    monkeypatch.setattr(tables, "console", lambda: Console(width=columns))
     with ProgressDisplay(as_json=False) as display:
         display.expect(SUMMARY, SPECS)
         display(profiled())
     printed = capsys.readouterr().out
     assert all(len(line) <= columns for line in printed.splitlines())
-    assert "seed  0: a step takes 3.500 ms on cpu (4.000 ms profiled)" in printed
-    assert ["aten::mm[x]", "1.000", "3.0"] in [line.split() for line in printed.splitlines()]
+    assert "seed  0: a step takes 3.50 ms on cpu (4.00 ms profiled)" in printed
+    assert ["aten::mm[x]", "1", "3"] in [line.split() for line in printed.splitlines()]
     assert "results/trace.json.gz" in printed
 
 
