@@ -115,7 +115,7 @@ def _disagreements(data: ReportData, protocol_id: str, ranked: pd.DataFrame) -> 
             continue
         values = ranked.set_index("label")[metric]
         other = values.idxmin() if better == "lower" else values.idxmax()
-        if values[other] != values.iloc[0]:
+        if number(values[other]) != number(values.iloc[0]):
             ours, theirs = (_values(data, protocol_id, label, metric) for label in (first["label"], other))
             sure = compare(ours, theirs, better, scale=scale_of(metric)).certainty
             note = {"clear": ", clearly", "unclear": ", can't be told apart", "too few": ""}[sure]

@@ -81,10 +81,10 @@ def _limits_of_runs(data: ReportData) -> list[str]:
         )
     if failed:
         ranks = "runs failed and rank" if failed > 1 else "run failed and ranks"
-        sentences.append(f"{failed} {ranks} below every score; the reasons are below.")
+        sentences.append(f"{failed} {ranks} below every score; their reasons are listed.")
     unevaluated = int((runs["evaluation_failure"] != "").sum())
     if unevaluated:
-        sentences.append(f"The evaluation of {trainings(unevaluated)} failed; the reasons are below.")
+        sentences.append(f"The evaluation of {trainings(unevaluated)} failed; their reasons are listed.")
     return sentences
 
 

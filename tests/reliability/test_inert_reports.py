@@ -86,7 +86,7 @@ TAGS = {
     "html", "head", "meta", "title", "style", "body", "main", "header", "h1", "h2", "h3", "p", "dl", "div",
     "dt", "dd", "section", "ul", "ol", "li", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td",
     "span", "figure", "figcaption", "img", "pre", "nav", "a", "strong", "b", "small", "details", "summary",
-    "button", "label", "input", "select", "option", "output", "dialog", "form", "script",
+    "button", "label", "input", "select", "option", "output", "dialog", "form", "script", "wbr",
 }  # fmt: skip
 ATTRIBUTES = {
     "lang", "charset", "name", "content", "http-equiv", "class", "role", "scope", "alt", "width", "height",

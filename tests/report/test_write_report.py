@@ -22,7 +22,6 @@ from gan_bench.report import write_report as module
 from gan_bench.report.csv_text import csv_bytes
 from gan_bench.report.findings import conclusions, warning
 from gan_bench.report.limitations import limitations
-from gan_bench.report.page import grids
 from gan_bench.report.page.render import render_html, render_markdown
 from gan_bench.report.report_data import report_data
 from gan_bench.report.write_report import ReportPaths, write_files
@@ -100,15 +99,6 @@ def test_page_has_charts_grids_and_tables_without_scripts(written: ReportPaths) 
     assert html.count('<img src="data:image/webp;base64,') > 14
     for name in ("s1-board", "s1-pairs-table", "runs-table"):
         assert f'<table id="{name}"' in html
-
-
-def test_data_of_a_page_of_fifty_runs_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grids, "BUDGET", 100_000)
-    runs = [build(tmp_path, make_spec(seed=seed)) for seed in range(4)]
-    found = grids.page_grids(report_data(runs))
-    size = sum(len(uri) for run in found.runs.values() for uri in run.frames.values())
-    assert size < 110_000
-    assert all(run.last == 25 for run in found.runs.values()), "the last grid comes first"
 
 
 def test_html_and_markdown_have_failures_references_and_protocol(written: ReportPaths) -> None:

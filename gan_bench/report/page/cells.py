@@ -15,7 +15,6 @@ from gan_bench.report.formatting import byte_size, p_text
 from gan_bench.report.page.models import PageModel
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.statistics import Better, scale_of
-from gan_bench.report.tables.display_tables import MAX_REASONS, short
 from gan_bench.report.tables.leaderboard import difference_of, entry_of, undertrained
 from gan_bench.report.tables.summary import ENTRY, LOST, VERDICTS
 
@@ -26,6 +25,8 @@ MAX_RUNS = 2000
 """Rows of the table of runs at most; runs.csv has all."""
 MAX_PAIRS = 12
 """Models of the table of pairs at most."""
+MAX_NOTE = 120
+"""Characters of a reason in the table of runs; a table of its own has it whole."""
 BAR = 100
 """Width of an interval bar in its own units."""
 AGAINST = {
@@ -287,7 +288,7 @@ def all_runs(data: ReportData, models: Models) -> PageTable:
     rows = []
     for row in runs.head(MAX_RUNS).to_dict(orient="records"):
         outcome = str(row["status"]) if row["status"] != "done" else str(row["verdict"] or "done")
-        reason = row["reason"] or row["evaluation_failure"] or ""
+        note = str(row["reason"] or row["evaluation_failure"] or "")[:MAX_NOTE]
         seconds = row["train_seconds_per_run"]
         rows.append(
             [
@@ -295,7 +296,7 @@ def all_runs(data: ReportData, models: Models) -> PageTable:
                 Cell(str(row["dataset"]), str(row["dataset"])),
                 Cell(str(row["seed"]), float(row["seed"])),
                 Cell(rate_text(row["lr_g"], row["lr_d"]), float(row["lr_g"])),
-                Cell(outcome, outcome, kind=_outcome_kind(outcome), note=short(str(reason))[: MAX_REASONS * 2]),
+                Cell(outcome, outcome, kind=f"{_outcome_kind(outcome)} wraps", note=note),
                 *(Cell(number(row[name]), _value(row[name])) for name in metrics),
                 Cell(str(row["protocol_id"]) or MISSING, str(row["protocol_id"])),
                 Cell(str(row["epochs"]), float(row["epochs"])),

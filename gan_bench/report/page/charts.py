@@ -31,6 +31,7 @@ MAX_POINTS = 40
 """Epochs of a line at most."""
 CLIP_AT = 4.0
 """Losses are clipped where the largest is this many times their 97th percentile."""
+NEAR = 1.5
 BALANCE = {
     "bce": (2 * math.log(2), math.log(2)),
     "minimax": (2 * math.log(2), -math.log(2)),
@@ -43,8 +44,8 @@ BALANCE = {
 LOSS_PANELS = (
     ("d_loss", "Discriminator loss"),
     ("g_loss", "Generator loss"),
-    ("d_real_accuracy", "D accuracy on real images"),
-    ("d_fake_accuracy", "D accuracy on generated images"),
+    ("d_real_accuracy", "D accuracy, real"),
+    ("d_fake_accuracy", "D accuracy, generated"),
 )
 LOG_TICKS = [float(f"{digit}e{power}") for power in range(-6, 10) for digit in (1, 2, 5)]
 
@@ -61,6 +62,8 @@ class Chart:
     width: int = WIDE
     x_titles: Mapping[str, str] | None = None
     """Titles of the fields that its x axis can show; None: its axis is fixed."""
+    many: bool = False
+    """Whether lines are means over seeds."""
     log: bool | None = None
     """Whether its scores are on a logarithmic axis; None: they can't be."""
 
@@ -76,7 +79,7 @@ def score_axis(data: ReportData, key: str, models: Models, name: str) -> Chart |
     means = pd.DataFrame([_mean_row(row, models) for _, row in board.iterrows() if row["n"]])
     ends = [*rows["value"], *means["low"].dropna(), *means["high"].dropna()]
     scale, note, near = _axis(ends, first)
-    y = alt.Y("name:N", sort=names, title=None, scale=alt.Scale(domain=names), axis=_name_axis())
+    y = alt.Y("name:N", sort=names, title=None, scale=alt.Scale(domain=names, padding=0.8), axis=_name_axis())
     value = alt.X("value:Q", title=_pointing_title(first), scale=scale, axis=_value_axis(scale))
     color = _color(models, board["label"])
     layers: list[Any] = []
@@ -103,10 +106,10 @@ def score_axis(data: ReportData, key: str, models: Models, name: str) -> Chart |
         edge: str | int = "width" if first["better"] == "lower" else 0
         layers.append(
             alt.Chart(lost)
-            .mark_text(align="left" if edge == 0 else "right", dy=-17, fontSize=11, color="var(--bad)")
+            .mark_text(align="left" if edge == 0 else "right", dy=17, fontSize=11, color="var(--bad)")
             .encode(x=alt.value(edge), y=y, text="text:N")
         )
-    spec = _spec(layers, height=max(90, 58 * len(names)), title=note)
+    spec = _spec(layers, height=max(90, (58 if len(names) < 6 else 44) * len(names)), title=note)
     words = "; ".join(f"{row['name']} {row['text']}" for _, row in means.iterrows())
     return Chart(name, f"{first['title']} of every training, by model: {words}.", spec, HALF + 60)
 
@@ -133,9 +136,7 @@ def quality(data: ReportData, key: str, models: Models, name: str) -> Chart | No
     rows = rows.assign(end=last)
     first = data.board(key).iloc[0]
     log = _is_wide(rows["value"])
-    titles = {"seconds": f"training time of a run [{unit}]", "epoch": "epoch", "step": "training step"}
-    if many:
-        titles = {field: f"{title}, mean over seeds" for field, title in titles.items()}
+    titles = {"seconds": f"training time [{unit}]", "epoch": "epoch", "step": "step"}
     x = alt.X(
         "seconds:Q",
         title=titles["seconds"],
@@ -162,7 +163,7 @@ def quality(data: ReportData, key: str, models: Models, name: str) -> Chart | No
         ),
     ]
     words = f"{first['title']} during training, a line for each {'model' if many else 'training'}."
-    return Chart(name, words, _spec(layers, height=330), WIDE, titles, log)
+    return Chart(name, words, _spec(layers, height=330), WIDE, titles, many, log)
 
 
 def rates(data: ReportData, key: str, models: Models, name: str) -> Chart | None:
@@ -198,7 +199,7 @@ def rates(data: ReportData, key: str, models: Models, name: str) -> Chart | None
             )
         )
     words = f"{first['title']} of every training at each of {len(order)} learning rates."
-    return Chart(name, words, _spec(layers, height=300), WIDE, None, log)
+    return Chart(name, words, _spec(layers, height=300), WIDE, log=log)
 
 
 def losses(data: ReportData, models: Models, name: str) -> list[Chart]:
@@ -242,7 +243,7 @@ def _loss_chart(
 ) -> Chart:
     values = epochs[["m", "name", "run", "seed", "epoch", column]].rename(columns={column: "value"})
     accuracy = column.endswith("accuracy")
-    low, high = (0.0, 1.0) if accuracy else _clip(values["value"])
+    low, high = (0.0, 1.0) if accuracy else _clip(values["value"], balance)
     values = values.assign(
         shown=values["value"].clip(low, high), beyond=np.where(values["value"] > high, "▲", "▼")
     )
@@ -267,7 +268,9 @@ def _loss_chart(
     if balance is not None and low <= balance <= high:
         line = alt.Chart(pd.DataFrame([{"shown": balance}]))
         layers.append(line.mark_rule(strokeDash=[4, 3], color="var(--ink)").encode(y=y))
-        title += f"; dashed: balance, {number(balance)}"
+        title += f" (dashed: balance, {number(balance)})"
+    elif balance is not None:
+        title += f" (balance: {number(balance)}, off this axis)"
     if len(outside):
         layers.append(
             _shown(alt.Chart(outside))
@@ -277,8 +280,11 @@ def _loss_chart(
     return Chart(name, f"{title}.", _spec(layers, height=210, title=title), HALF)
 
 
-def _clip(values: pd.Series[Any]) -> tuple[float, float]:
-    """Return the limits of an axis of losses: a diverging training does not flatten all others."""
+def _clip(values: pd.Series[Any], balance: float | None) -> tuple[float, float]:
+    """Return the limits of an axis of losses: a diverging training does not flatten all others.
+
+    The balance is within them unless it is further away than NEAR times their distance.
+    """
     found = values.dropna()
     if found.empty:
         return 0.0, 1.0
@@ -288,7 +294,11 @@ def _clip(values: pd.Series[Any]) -> tuple[float, float]:
         span = max(inner_high - inner_low, 1e-9)
         high = min(high, inner_high + CLIP_AT * span)
         low = max(low, inner_low - CLIP_AT * span)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    if balance is not None and low - NEAR * (high - low) <= balance <= high + NEAR * (high - low):
+        low, high = min(low, balance), max(high, balance)
+    return low, high
 
 
 def _trainings(rows: pd.DataFrame, key: str, models: Models, scored: bool = True) -> pd.DataFrame:
@@ -326,7 +336,7 @@ def _axis(values: Sequence[float], row: Row) -> tuple[alt.Scale, str, float | No
     """Return the scale of the models' scores, a note on real images that are far off it, or else their score."""
     low, high = min(values), max(values)
     log = _is_wide(values)
-    span = (high - low) or abs(high) * 0.1 or 1.0
+    span = (high - low) or abs(high) * 0.5 or 1.0
     reference = row["real_reference"]
     near, note = None, ""
     if reference is not None and not pd.isna(reference):
@@ -339,7 +349,7 @@ def _axis(values: Sequence[float], row: Row) -> tuple[alt.Scale, str, float | No
             note = f"◂ {text}" if reference < low else f"{text} ▸"
     if log:
         return alt.Scale(type="log", domain=[low * 0.8, high * 1.3], nice=False), note, near
-    pad = 0.08 * ((high - low) or span)
+    pad = 0.08 * (high - low) or span / 2
     return alt.Scale(domain=[low - pad, high + pad], nice=False, zero=False), note, near
 
 

@@ -57,7 +57,8 @@ def short_names(labels: Sequence[str]) -> dict[str, str]:
             names[label] = printable(label)
             continue
         used[head] += 1
-        names[label] = printable(f"{head} {_letters(used[head])}" if shared[head] > 1 else f"{head} *")
+        mark = _letters(used[head]) if shared[head] > 1 else "*" if "(" in label else ""
+        names[label] = printable(f"{head} {mark}".rstrip())
     return names
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gan_bench.core.numbers import rate_text
 from gan_bench.report.findings import conclusions, cost, warning
@@ -67,6 +68,7 @@ def render_html(data: ReportData, plots: Sequence[RenderedPlot]) -> str:
     script, vega = (TEMPLATES / "page.js").read_text(), vega_bundle()
     environment = _environment(autoescape=True, finalize=escape_page)
     environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
+    environment.filters["breakable"] = breakable
     runs = all_runs(data, models)
     own = {
         "title": shown[0].heading
@@ -85,6 +87,11 @@ def render_html(data: ReportData, plots: Sequence[RenderedPlot]) -> str:
         "policy": policy([style], [vega, script]),
     }
     return environment.get_template("index.html.j2").render({**_context(data), **own}) + "\n"
+
+
+def breakable(name: str) -> Markup:
+    """Return a name that can be broken after its signs."""
+    return Markup(re.sub(r"(?<=[/+_-])", "<wbr>", str(escape(escape_page(name)))))
 
 
 def _protocols(data: ReportData) -> list[tuple[ReportData, str]]:
@@ -123,7 +130,7 @@ def _contents(shown: Sequence[Section]) -> list[tuple[str, str, int]]:
     found = []
     several = len(shown) > 1
     for each in shown:
-        found.append((each.id, each.title if several else "Result", 1))
+        found.append((each.id, each.short_title if several else "Result", 1))
         parts = [
             ("leaderboard", "Leaderboard", True),
             ("quality", "Quality against cost", each.quality),
@@ -233,7 +240,9 @@ def _omissions(data: ReportData) -> list[str]:
     if data.left_out:
         count = len(data.left_out)
         runs, are = ("1 run", "is") if count == 1 else (f"{count:,} runs", "are")
-        sentences.append(f"{runs} of the folder {are} left out, because files are damaged; the reasons are below.")
+        sentences.append(
+            f"{runs} of the folder {are} left out, because files are damaged; their reasons are listed."
+        )
     if len(data.protocols) > MAX_SECTIONS:
         sentences.append(
             f"Only the first {MAX_SECTIONS} of {len(data.protocols)} protocols are shown; summary.csv has all."

@@ -89,6 +89,8 @@ class Section:
     key: str
     id: str
     title: str
+    short_title: str
+    """The data set and the extractor, with the protocol's id where several protocols share them."""
     heading: str
     metric: str
     """The short name of the headline metric, for the words below grids."""
@@ -133,6 +135,7 @@ def section(data: ReportData, key: str, number_: int, models: Models, grids: Pag
         key=key,
         id=name,
         title=data.protocol_title(key),
+        short_title=_short_title(data, key),
         heading=heading([models[label] for label in labels], dataset),
         metric=str(board["title"].iloc[0]).partition(" (")[0],
         badge=badge,
@@ -154,6 +157,14 @@ def section(data: ReportData, key: str, number_: int, models: Models, grids: Pag
         part=_part(data, name, models, grids, epoch_scores) if first else None,
         epoch_scores=epoch_scores,
     )
+
+
+def _short_title(data: ReportData, key: str) -> str:
+    if not key:
+        return data.protocol_title(key)
+    extractors = {each: str(data.board(each)["extractor"].iloc[0]) for each in data.protocols if each}
+    title = f"{data.datasets[0]}, {extractors[key]}"
+    return f"{title} [{key}]" if list(extractors.values()).count(extractors[key]) > 1 else title
 
 
 def heading(shown: Sequence[PageModel], dataset: str) -> str:

@@ -218,8 +218,10 @@
     const chart = data.charts[name];
     const chosen = settings.get(name) ?? {};
     const spec = structuredClone(chart.spec);
+    const narrow = document.getElementById(name).clientWidth < 480;
     for (const layer of spec.layer ?? []) {
       const { x, y } = layer.encoding ?? {};
+      if (narrow && y?.axis?.labelLimit) y.axis.labelLimit = 96;
       if (chosen.x && x?.field && chart.x) {
         x.field = chosen.x;
         x.title = chart.x[chosen.x];
