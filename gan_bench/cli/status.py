@@ -67,11 +67,11 @@ def status(folder: Path, as_json: bool) -> None:
 
 def _show_log(run_id: str, log: str) -> None:
     """Print the last lines of a failed run's log, if it has one."""
-    from gan_bench.cli.ui.output import print_lines
+    from gan_bench.cli.ui.output import echo
 
     lines = [line for line in log.splitlines() if line.strip()][-LOG_LINES:]
     if lines:
-        print_lines([f"{run_id} failed; its log ends with:", *(f"    {line}" for line in lines), ""])
+        echo("\n".join([f"{run_id} failed; its log ends with:", *(f"    {line}" for line in lines), ""]))
 
 
 def _row(run_id: str, state: str, verdict: str, reason: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gan_bench.core.errors import ReadError, printable
 from gan_bench.core.limits import MAX_IMAGE_BYTES
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gan_bench.core.records import Images
 
+T = TypeVar("T")
 MAX_PIXELS = 10_000_000
 """A grid has less than half a million pixels; a small file can decode to far more."""
 GRID_FILE = re.compile(r"epoch_(\d{4,9})\.png")
@@ -95,15 +96,19 @@ def png_bytes(grid: Images) -> bytes:
     return out.getvalue()
 
 
+def evenly_spaced(values: Sequence[T], count: int) -> list[T]:
+    """Return at most `count` of the values, the first and the last among them."""
+    if len(values) <= count:
+        return list(values)
+    return [values[round(index * (len(values) - 1) / (count - 1))] for index in range(count)]
+
+
 def gif_bytes(grids: Sequence[Path]) -> bytes:
     """Return a GIF of at most 60 of the grids, evenly spaced, the first and the last among them.
 
     Grids that differ in size from the last one are left out. Raises ReadError for a damaged or oversized image.
     """
-    import numpy as np
-
-    chosen = np.unique(np.linspace(0, len(grids) - 1, min(len(grids), MAX_FRAMES)).round().astype(int))
-    frames = [_frame(grids[index]) for index in chosen]
+    frames = [_frame(grid) for grid in evenly_spaced(grids, MAX_FRAMES)]
     frames = [frame for frame in frames if frame.size == frames[-1].size]
     durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
     out = io.BytesIO()

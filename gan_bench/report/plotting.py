@@ -185,6 +185,12 @@ def spread(count: int, width: float) -> list[float]:
     return [width * (2 * ((index * 0.6180339887 + 0.5) % 1) - 1) for index in range(count)]
 
 
+def show_values(ax: Axes, y: float, values: Sequence[float], width: float, **style: Any) -> None:
+    """Plot values as points around the row at `y`."""
+    heights = [y + offset for offset in spread(len(values), width)]
+    ax.scatter(values, heights, **{"linewidths": 0, "zorder": 3, "alpha": 0.65, **style})
+
+
 def scored_protocols(data: ReportData) -> list[str]:
     """Return the protocols with a scored run, the main one first, at most MAX_PANELS."""
     scored = set(data.training_scores.loc[data.training_scores["value"].notna(), "protocol_id"])

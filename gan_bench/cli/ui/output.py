@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -70,8 +70,3 @@ def print_notice(event: Event) -> None:
     """Print a notice to stderr; a listener that ignores other events."""
     if isinstance(event, Notice):
         print_error_line(event.text)
-
-
-def print_lines(lines: Iterable[str]) -> None:
-    """Print lines to stdout."""
-    echo("\n".join(lines))

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gan_bench.cli.ui.output import console, echo, one_line, print_json
 from gan_bench.cli.ui.profile_table import print_profile
-from gan_bench.cli.ui.progress_bars import progress_bars, remaining_seconds
+from gan_bench.cli.ui.progress_bars import progress_bars
 from gan_bench.core import events, signals
 from gan_bench.core.errors import printable
 from gan_bench.core.records import EpochRecord, RunRecord, Score, StepProfile
@@ -62,7 +62,7 @@ class ProgressDisplay:
         self._line(summary)
         self.bars.remove_task(self._all_runs)  # the clock of the new one starts now
         self._all_runs = self.bars.add_task(
-            "all runs", total=len(specs), completed=finished, initial=finished, note="starting", unit="runs"
+            "all runs", total=len(specs), completed=finished, note="starting", unit="runs"
         )
 
     def note(self, text: str) -> None:
@@ -206,7 +206,7 @@ class ProgressDisplay:
 
     def _remaining(self) -> str:
         task = next(task for task in self.bars.tasks if task.id == self._all_runs)
-        seconds = remaining_seconds(task)
+        seconds = task.time_remaining
         return "" if seconds is None else f"; all runs: {timedelta(seconds=round(seconds))} left"
 
     def _is_due(self, key: str) -> bool:

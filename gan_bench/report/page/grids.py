@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gan_bench.core.images import epoch_grids
+from gan_bench.core.images import epoch_grids, evenly_spaced
 from gan_bench.core.records import StoredRun
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.sample_grids import read_grid, typical_runs
@@ -98,10 +98,3 @@ def grid_uri(run: StoredRun, name: str) -> str:
     out = io.BytesIO()
     image.save(out, format="WEBP", quality=QUALITY)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
-
-
-def evenly_spaced(epochs: Sequence[int], count: int) -> list[int]:
-    """Return at most `count` epochs, the first and the last among them."""
-    if len(epochs) <= count:
-        return list(epochs)
-    return [epochs[round(index * (len(epochs) - 1) / (count - 1))] for index in range(count)]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gan_bench.core.numbers import number
 from gan_bench.report.plots.base import plot
-from gan_bench.report.plotting import MAX_PANELS, panels, scale_axis, show_models, spread
+from gan_bench.report.plotting import MAX_PANELS, panels, scale_axis, show_models, show_values
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.tables.summary import COST_CONDITIONS
 
@@ -46,8 +46,7 @@ def _panel(ax: Axes, data: ReportData, timed: pd.DataFrame) -> None:
         values = timed.loc[timed["label"] == label, column].iloc[:MANY_POINTS]
         color = data.colors[str(label)]
         ax.barh(y, median, height=0.5, color=color, alpha=0.28, linewidth=0, zorder=2)
-        heights = [y + offset for offset in spread(len(values), 0.16)]
-        ax.scatter(values, heights, s=24, color=color, alpha=0.75, linewidths=0, zorder=3)
+        show_values(ax, y, list(values), 0.16, s=24, color=color)
         ax.annotate(
             f"median {number(median)} s",
             (max(values), y),

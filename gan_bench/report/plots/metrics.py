@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gan_bench.report.dataframes import average_draws
 from gan_bench.report.plots.base import plot
-from gan_bench.report.plotting import direction, panels, scale_axis, scored_protocols, show_models, spread
+from gan_bench.report.plotting import direction, panels, scale_axis, scored_protocols, show_models, show_values
 from gan_bench.report.report_data import ReportData
 
 MAX_METRICS = 9
@@ -54,8 +54,7 @@ def _panel(ax: Axes, data: ReportData, scores: pd.DataFrame, labels: list[str]) 
     first = scores.iloc[0]
     for y, label in enumerate(labels):
         values = sorted(scores.loc[scores["label"] == label, "value"])
-        offsets = [y + offset for offset in spread(len(values), 0.14)]
-        ax.scatter(values, offsets, s=22, color=data.colors[label], alpha=0.65, linewidths=0, zorder=3)
+        show_values(ax, y, values, 0.14, s=22, color=data.colors[label])
         if len(values) > 1:
             mean = sum(values) / len(values)
             ax.plot([mean, mean], [y - 0.3, y + 0.3], color="#1d2129", linewidth=2, zorder=4)

@@ -7,7 +7,7 @@ import textwrap
 
 from matplotlib.figure import Figure
 
-from gan_bench.core.images import epoch_grids
+from gan_bench.core.images import epoch_grids, evenly_spaced
 from gan_bench.core.records import StoredRun
 from gan_bench.report.plots.base import plot
 from gan_bench.report.report_data import ReportData
@@ -29,7 +29,7 @@ LABEL_CHARACTERS = 17
 )
 def progress(data: ReportData) -> Figure | None:
     """Plot a row of sample grids over epochs per model."""
-    found = ((label, _evenly_spaced(run)) for label, run in typical_runs(data).items())  # read one after another
+    found = ((label, _grids(run)) for label, run in typical_runs(data).items())  # read one after another
     rows = list(itertools.islice((row for row in found if len(row[1]) > 1), MAX_MODELS))
     if not rows:
         return None
@@ -56,12 +56,8 @@ def progress(data: ReportData) -> Figure | None:
     return figure
 
 
-def _evenly_spaced(run: StoredRun) -> list[tuple[int, Grid]]:
+def _grids(run: StoredRun) -> list[tuple[int, Grid]]:
     """Return up to `COLUMNS` (epoch, grid), evenly spaced, the first and the last among them."""
     files = list(epoch_grids(run.folder / "samples", root=run.folder.parent).items())
-    count = min(COLUMNS, len(files))
-    if count < 2:
-        return []
-    chosen = [files[round(index * (len(files) - 1) / (count - 1))] for index in range(count)]
-    grids = [(epoch, read_grid(file, TILES, run.spec.image_size)) for epoch, file in chosen]
+    grids = [(epoch, read_grid(file, TILES, run.spec.image_size)) for epoch, file in evenly_spaced(files, COLUMNS)]
     return [(epoch, grid) for epoch, grid in grids if grid is not None]

@@ -50,8 +50,7 @@ def _panel(ax: Axes, data: ReportData, key: str, results: pd.DataFrame) -> None:
     shown = [float(value) for value in results["value"].dropna()]
     for y, (_, row) in enumerate(board.iterrows()):
         values = sorted(results.loc[results["label"] == row["label"], "value"].dropna())
-        offsets = [y + offset for offset in plotting.spread(len(values), 0.16)]
-        ax.scatter(values, offsets, s=34, color=data.colors[row["label"]], alpha=0.65, linewidths=0, zorder=3)
+        plotting.show_values(ax, y, values, 0.16, s=34, color=data.colors[row["label"]])
         _mean(ax, y, row)
     reference = first["real_reference"]
     plotting.scale_axis(ax.xaxis, [*shown, reference])
