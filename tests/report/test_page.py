@@ -13,10 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_bench.core.records import StoredRun
-from gan_bench.report.page import cells, charts, grids
+from gan_bench.report.page import grids, render
 from gan_bench.report.page.embed import json_block, static_svg
+from gan_bench.report.page.first_screen import tradeoffs
+from gan_bench.report.page.leaderboard_table import leaderboard
+from gan_bench.report.page.loss_charts import BALANCE, losses
 from gan_bench.report.page.models import DARK, LIGHT, page_models, short_names
+from gan_bench.report.page.pairs_table import pairs
 from gan_bench.report.page.render import render_html
+from gan_bench.report.page.score_charts import quality, score_axis
 from gan_bench.report.report_data import ReportData, report_data
 
 GROUNDS = {"light": ("#ffffff", LIGHT, "#868e99"), "dark": ("#14181e", DARK, "#7d8794")}
@@ -42,7 +47,7 @@ def test_colors_have_a_contrast_of_three_on_their_ground(scheme: str) -> None:
 
 
 def test_style_uses_the_tested_grounds() -> None:
-    style = (Path(charts.__file__).parent / "templates" / "style.css").read_text()
+    style = (Path(render.__file__).parent / "templates" / "style.css").read_text()
     assert re.findall(r"--paper: (#\w+)", style) == [ground for ground, _, _ in GROUNDS.values()]
     assert re.findall(r"--grey: (#\w+)", style) == [grey for _, _, grey in GROUNDS.values()]
 
@@ -85,7 +90,7 @@ def test_an_unreadable_grid_is_left_out(tmp_path: Path) -> None:
 
 def test_the_axis_is_scaled_to_the_models_and_notes_far_real_images(tmp_path: Path) -> None:
     data = report_data(build_many(tmp_path, ("dcgan28", "dcgan28-tf"), range(3), (2e-4,), pictures=False))
-    chart = charts.score_axis(data, data.protocols[0], page_models(data), "c")
+    chart = score_axis(data, data.protocols[0], page_models(data), "c")
     assert chart is not None
     assert chart.spec["title"]["text"] == "◂ real images score 0.400, off this axis"
     points = next(layer for layer in chart.spec["layer"] if layer["mark"]["type"] == "point")
@@ -98,7 +103,7 @@ def test_the_axis_is_scaled_to_the_models_and_notes_far_real_images(tmp_path: Pa
 def test_charts_are_static_without_style_attributes(tmp_path: Path) -> None:
     data = data_of(tmp_path)
     models = page_models(data)
-    chart = charts.quality(data, data.protocols[0], models, "c")
+    chart = quality(data, data.protocols[0], models, "c")
     assert chart is not None
     svg = static_svg(chart.spec, 600)
     assert svg.startswith('<svg aria-hidden="true"')
@@ -111,7 +116,7 @@ def test_lost_trainings_are_named_on_the_axis(tmp_path: Path) -> None:
     runs = build_many(tmp_path, seeds=range(3), lrs=(2e-4,), pictures=False)
     runs.append(build(tmp_path, make_spec("vanilla", 7), pictures=False, status="diverged", reason="nan"))
     data = report_data(runs)
-    chart = charts.score_axis(data, data.protocols[0], page_models(data), "c")
+    chart = score_axis(data, data.protocols[0], page_models(data), "c")
     assert chart is not None
     assert "✕ 1 diverged of 4" in json.dumps(chart.spec, ensure_ascii=False)
 
@@ -124,7 +129,7 @@ def with_loss(run: StoredRun, g_loss: float) -> StoredRun:
 def test_losses_name_the_balance_and_clip_outliers(tmp_path: Path) -> None:
     runs = build_many(tmp_path, seeds=range(3), lrs=(2e-4,), pictures=False)
     data = report_data([with_loss(runs[0], 4e14), *runs[1:]])
-    found = {chart.name: chart for chart in charts.losses(data, page_models(data), "c")}
+    found = {chart.name: chart for chart in losses(data, page_models(data), "c")}
     assert found["c-d_loss"].spec["title"]["text"] == "Discriminator loss (dashed: balance, 1.39)"
     assert "0.500" in found["c-d_real_accuracy"].spec["title"]["text"]
     low, high = found["c-g_loss"].spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
@@ -134,10 +139,10 @@ def test_losses_name_the_balance_and_clip_outliers(tmp_path: Path) -> None:
 
 def test_losses_at_balance_are_those_of_the_losses() -> None:
     torch = pytest.importorskip("torch")
-    from gan_bench.losses.base import losses
+    from gan_bench.losses.base import losses as registry
 
-    for name, expected in charts.BALANCE.items():
-        loss = losses.get(name)()
+    for name, expected in BALANCE.items():
+        loss = registry.get(name)()
         logits = torch.full((1, 8), loss.decision_boundary)
         found = float(loss.discriminator(logits, logits)), float(loss.generator(logits, logits))
         assert found == pytest.approx(expected, abs=1e-6), name
@@ -146,14 +151,14 @@ def test_losses_at_balance_are_those_of_the_losses() -> None:
 def test_no_balance_where_losses_differ(tmp_path: Path) -> None:
     runs = [build(tmp_path, make_spec(loss=name), pictures=False) for name in ("bce", "hinge")]
     data = report_data(runs)
-    chart = charts.losses(data, page_models(data), "c")[0]
+    chart = losses(data, page_models(data), "c")[0]
     assert "balance" not in chart.spec["title"]["text"]
 
 
 def test_pairs_agree_with_the_leaderboard(tmp_path: Path) -> None:
     data = data_of(tmp_path, ("vanilla", "dcgan28", "tiny-gan"), seeds=6)
     key = data.protocols[0]
-    table = cells.pairs(data, key, page_models(data))
+    table = pairs(data, key, page_models(data))
     assert table is not None
     board = data.board(key).reset_index(drop=True)
     kinds = [[cell.kind for cell in row[1:]] for row in table.rows]
@@ -163,7 +168,7 @@ def test_pairs_agree_with_the_leaderboard(tmp_path: Path) -> None:
 
 def test_pairs_of_too_few_seeds_make_no_claim(tmp_path: Path) -> None:
     data = data_of(tmp_path, seeds=2)
-    table = cells.pairs(data, data.protocols[0], page_models(data))
+    table = pairs(data, data.protocols[0], page_models(data))
     assert table is not None
     assert table.rows[0][2].note == "too few seeds (2 each; 4 needed)"
     assert table.rows[0][2].kind == ""
@@ -172,7 +177,7 @@ def test_pairs_of_too_few_seeds_make_no_claim(tmp_path: Path) -> None:
 def test_bold_is_best_and_clearly_better_than_the_second(tmp_path: Path) -> None:
     sure, unsure = data_of(tmp_path / "a", seeds=6), data_of(tmp_path / "b", seeds=2)
     for data, expected in ((sure, True), (unsure, False)):
-        table = cells.leaderboard(data, data.protocols[0], page_models(data))
+        table = leaderboard(data, data.protocols[0], page_models(data))
         assert table.rows[0][2].strong is expected
 
 
@@ -206,3 +211,18 @@ def test_a_page_of_one_epoch_and_one_run_is_complete(tmp_path: Path) -> None:
     html = render_html(report_data([run]), [])
     assert "Nothing was scored" in html
     assert 'id="reproduce"' in html
+
+
+def test_tradeoffs_are_the_models_that_no_other_beats_in_score_and_time(tmp_path: Path) -> None:
+    data = data_of(tmp_path, ("vanilla", "dcgan28", "wide", "tiny-gan"))
+    (sentence,) = tradeoffs(data, data.board(data.protocols[0]))
+    assert re.findall(r"([\w-]+) \([\d.]+ in", sentence) == ["dcgan28", "vanilla", "tiny-gan"]
+
+
+def test_times_under_unlike_conditions_are_no_tradeoff(tmp_path: Path) -> None:
+    runs = [
+        build(tmp_path, make_spec(model), pictures=False, threads=threads)
+        for model, threads in (("vanilla", 1), ("dcgan28", 2), ("wide", 2))
+    ]
+    data = report_data(runs)
+    assert tradeoffs(data, data.board(data.protocols[0])) == []

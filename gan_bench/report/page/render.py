@@ -16,13 +16,14 @@ from markupsafe import Markup, escape
 from gan_bench.core.numbers import rate_text
 from gan_bench.report.findings import conclusions, cost, warning
 from gan_bench.report.limitations import limitations
-from gan_bench.report.page.cells import all_runs
-from gan_bench.report.page.charts import LOG_TICKS
+from gan_bench.report.page.chart_parts import LOG_TICKS
 from gan_bench.report.page.embed import json_block, policy, vega_bundle
+from gan_bench.report.page.first_screen import heading
 from gan_bench.report.page.grids import PageGrids, page_grids
 from gan_bench.report.page.markdown import Verbatim, escape_markdown, escape_page
 from gan_bench.report.page.models import LIGHT, PageModel, color_rules, page_models
-from gan_bench.report.page.sections import Section, heading, section
+from gan_bench.report.page.runs_table import all_runs
+from gan_bench.report.page.sections import Section, section
 from gan_bench.report.plotting import DATASET_SEPARATOR, RenderedPlot
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.reproduce import commands
