@@ -95,12 +95,16 @@ def evaluate(
     from gan_bench.core.registry import load_plugins
     from gan_bench.devices import select
     from gan_bench.metrics.base import resolve_metrics
+    from gan_bench.runner.provenance import require_same_model
 
     options, evaluation = options or Options(), evaluation or EvaluationSpec()
     load_plugins(options.plugins)
     evaluation = evaluation.model_copy(update={"metrics": resolve_metrics(evaluation.metrics)})
     store = Store.open(options.out, create=False, on_event=on_event)
-    specs = [run.spec for run in choose_runs(store, runs)]
+    chosen = choose_runs(store, runs)
+    for run in chosen:
+        require_same_model(run)
+    specs = [run.spec for run in chosen]
     context = make_context(options, select.find_device(options.device), "")
     context = replace(context, evaluation=evaluation)
     for name in dict.fromkeys(spec.dataset for spec in specs):

@@ -49,13 +49,16 @@ def sample_(
     from gan_bench.core.files import remove_temporary, write_bytes
     from gan_bench.core.images import png_bytes
     from gan_bench.core.registry import load_plugins
+    from gan_bench.runner.provenance import require_same_model
     from gan_bench.store.store import Store
     from gan_bench.training.sampling import sample_grid
 
     folder, run = shared.split_run(run, folder)
     load_plugins(plugins)
     store = Store.open(folder, create=False, on_event=print_notice)
-    spec = store.find(run).spec
+    found = store.find(run)
+    require_same_model(found)
+    spec = found.spec
     weights = store.weights(spec, "best" if checkpoint == "best" else "last")
     if weights is None and checkpoint == "best":
         raise InputError(f"{spec.run_id} has no best checkpoint: only runs with --eval-every keep one; type last")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Images: TypeAlias = NDArray[np.uint8]
 
 SCHEMA_VERSION = 2
+PLUGINS = "plugins"
+"""Key of environment.json: the names of the `--plugin` files, without folders."""
 
 Status: TypeAlias = Literal["done", "diverged", "failed"]
 Verdict: TypeAlias = Literal["ok", "collapsed", "memorised", "undertrained", ""]
@@ -150,6 +152,12 @@ class StoredRun:
         if len(epochs) > 1 and epochs[-1].step - epochs[-2].step < epochs[0].step:
             epochs = epochs[:-1]
         return statistics.median(epoch.epoch_seconds for epoch in epochs) if epochs else None
+
+
+def plugin_names(environment: Mapping[str, Any]) -> list[str]:
+    """Return the names of the plugin files that a run was given, as recorded."""
+    names = environment.get(PLUGINS)
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 @dataclass(frozen=True)

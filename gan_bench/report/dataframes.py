@@ -32,6 +32,19 @@ PROTOCOL_NAMES = {name: name for name in EvaluationProtocol.model_fields} | {"se
 PROTOCOL_COLUMNS = ("protocol_id", *PROTOCOL_NAMES.values())
 HEADLINE = "fid"
 """The metric that ranks, where a protocol has it; otherwise the first one of the protocol."""
+PROVENANCE = (
+    "torch_version",
+    "gan_bench_version",
+    "commit",
+    "instruction_set",
+    "blas",
+    "numeric_settings",
+    "model_code",
+    "loss_code",
+    "penalty_code",
+    "dataset_sha256",
+)
+"""Values of environment.json that are columns of runs.csv."""
 IDENTITY = ("model", "loss", "penalty", "dataset", "image_size")
 
 
@@ -159,7 +172,7 @@ def _run_row(run: StoredRun, variant: str, order: Sequence[str]) -> Row:
         **cost,
         "train_precision": spec.precision,
         "threads": threads_text(run.environment),
-        **{name: _text(run.environment, name) for name in ("torch_version", "gan_bench_version", "commit")},
+        **{name: _text(run.environment, name) for name in PROVENANCE},
         **{f"setting_{key}": value for key, value in spec.settings.items()},
     }
 

@@ -9,6 +9,15 @@ from gan_bench.report.report_data import ReportData
 from gan_bench.report.tables.summary import QUALITY_CONDITIONS
 
 FEW_SAMPLES = 10_000
+ARITHMETIC = {
+    "commit": "commits of gan_bench",
+    "gan_bench_version": "versions of gan_bench",
+    "torch_version": "versions of PyTorch",
+    "instruction_set": "CPU instruction sets",
+    "blas": "BLAS libraries",
+    "numeric_settings": "numeric settings",
+}
+"""Columns that can change a run's numbers although its spec is the same."""
 VERDICT_MEANINGS = (
     ("collapsed", "their samples lack variety"),
     ("memorised", "their samples copy training images"),
@@ -23,6 +32,7 @@ def limitations(data: ReportData) -> list[str]:
     return [
         *_limits_of_counts(scored),
         *_confounders(data, scored),
+        *_provenance(data.runs),
         *_limits_of_runs(data),
         *_limits_of_scores(data, scored),
     ]
@@ -63,6 +73,27 @@ def _confounders(data: ReportData, scored: pd.DataFrame) -> list[str]:
                 f"The models of {data.protocol_title(key)} also differ in {' and '.join(unlike)}, "
                 "which may explain part of a difference."
             )
+    return sentences
+
+
+def _provenance(runs: pd.DataFrame) -> list[str]:
+    """Return sentences about code, images and arithmetic that are not the same for all runs."""
+    sentences = []
+    apart = runs["label"].str.contains(r"[( ](?:code|images)=[0-9a-f]{6}", regex=True)
+    if apart.any():
+        names = ", ".join(sorted(set(runs.loc[apart, "label"])))
+        sentences.append(
+            f"The code of a plugin, or the images of a data set, changed between runs, kept apart: {names}."
+        )
+    differing = [
+        f"{words} ({', '.join(found)})"
+        for column, words in ARITHMETIC.items()
+        if len(found := sorted({value for value in runs[column] if value})) > 1
+    ]
+    if differing:
+        sentences.append(
+            f"Runs were trained with different {'; '.join(differing)}: equal specs need not give equal numbers."
+        )
     return sentences
 
 

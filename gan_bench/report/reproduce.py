@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from gan_bench.core.frozen import canonical_json
 from gan_bench.core.numbers import exact_rates
 from gan_bench.core.option_fields import Rates
-from gan_bench.core.records import Score, StoredRun
+from gan_bench.core.records import Score, StoredRun, plugin_names
 from gan_bench.core.training_spec import TrainingSpec
 
 MAX_COMMANDS = 20
@@ -37,8 +37,10 @@ def commands(runs: Sequence[StoredRun]) -> list[str]:
     """
     seeds: dict[tuple[str, str, Rates], set[int]] = defaultdict(set)
     scores: dict[str, list[Score]] = defaultdict(list)
+    plugins: dict[str, dict[str, None]] = defaultdict(dict)
     for run in runs:
         spec = run.spec
+        plugins[_rest(spec)] |= dict.fromkeys(plugin_names(run.environment))
         seeds[_rest(spec), spec.model, (spec.lr_g, spec.lr_d)].add(spec.seed)
         scores[_rest(spec)].extend(run.scores)
     rates: dict[tuple[str, str, str], list[str]] = defaultdict(list)
@@ -48,7 +50,7 @@ def commands(runs: Sequence[StoredRun]) -> list[str]:
     for (rest, model, seed), rate_list in rates.items():
         models[rest, ",".join(rate_list), seed].append(model)
     lines = [
-        _command(json.loads(rest), names, rate, seed, evaluation)
+        _command(json.loads(rest), names, rate, seed, [*evaluation, *_plugin_options(plugins[rest])])
         for (rest, rate, seed), names in models.items()
         for evaluation in _evaluations(scores[rest])
     ]
@@ -69,6 +71,12 @@ def _command(rest: dict[str, Any], models: Iterable[str], rates: str, seeds: str
         " ".join(f"--set {shlex.quote(f'{key}={_typed(value)}')}" for key, value in rest["settings"].items()),
     ]
     return " \\\n    ".join(part for part in parts if part)
+
+
+def _plugin_options(names: Iterable[str]) -> list[str]:
+    """Return the options of the plugin files that the runs were given, by their names without folders."""
+    options = " ".join(f"--plugin {shlex.quote(name)}" for name in names)
+    return [options] if options else []
 
 
 def _evaluations(scores: Sequence[Score]) -> list[list[str]]:

@@ -16,7 +16,7 @@ from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.data.base import resized
 from gan_bench.devices import memory, numerics
 from gan_bench.metrics.verdict import judge
-from gan_bench.runner import environment
+from gan_bench.runner import environment, provenance
 from gan_bench.runner.context import RunContext
 from gan_bench.runner.evaluate import report_progress
 from gan_bench.runner.run_state import RunState, utc_now
@@ -53,6 +53,8 @@ class GroupTraining:
         self._saved_at = time.monotonic()
         self._memory_is_known = False
         about = environment.describe(self.device, context.options) | {
+            **provenance.code(specs[0]),
+            "dataset_sha256": context.data(specs[0].dataset, on_event).sha256,
             "lanes": len(specs),
             "from_step": int(checkpoints[0].state["step"]) if checkpoints and checkpoints[0] else 0,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,6 +162,7 @@ def _split(
     specs: Sequence[TrainingSpec], context: RunContext, on_event: OnEvent
 ) -> tuple[tuple[TrainingSpec, ...], list[TrainingSpec], tuple[TrainingSpec, ...]]:
     """Return the runs that are finished, those to train and those to evaluate only."""
+    from gan_bench.runner import environment, provenance
     from gan_bench.runner.evaluate import is_evaluated
 
     options = context.options
@@ -170,19 +172,35 @@ def _split(
     finished: list[TrainingSpec] = []
     to_train: list[TrainingSpec] = []
     to_evaluate: list[TrainingSpec] = []
+    changes: Counter[str] = Counter()
+    commit = environment.commit()
     for spec in specs:
         record = store.outcome(spec)
         if record is None or (record.status == "failed" and options.retry_failed):
             to_train.append(spec)
-        elif (record.failure and not options.retry_failed) or is_evaluated(
-            store, record, spec, context.evaluator(spec.dataset, on_event)
+            continue
+        earlier, data = store.environment(spec), context.data(spec.dataset, on_event)
+        changes.update(provenance.differences(spec, earlier, dataset_sha256=data.sha256, commit=commit))
+        if (
+            (record.failure and not options.retry_failed)
+            or provenance.has_other_model(spec, earlier)
+            or is_evaluated(store, record, spec, context.evaluator(spec.dataset, on_event))
         ):
             finished.append(spec)
         else:
             to_evaluate.append(spec)
+    _notice_changes(changes, on_event)
     if options.eval_every:
         _notice_missing_intermediate(store, [*finished, *to_evaluate], options.eval_every, on_event)
     return tuple(finished), to_train, tuple(to_evaluate)
+
+
+def _notice_changes(changes: Counter[str], on_event: OnEvent) -> None:
+    """Emit a notice for each way in which finished runs were trained by other code than there is now."""
+    for change, count in changes.items():
+        runs = "1 finished run was" if count == 1 else f"{count:,} finished runs were"
+        apart = "" if change.startswith("at commit") else "; reports keep other code and images apart"
+        on_event(Notice(f"{runs} trained {change}{apart}; --fresh trains again"))
 
 
 def _notice_missing_intermediate(

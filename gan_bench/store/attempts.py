@@ -11,8 +11,8 @@ from gan_bench.store.run_folder import ATTEMPT, RunFolder
 
 EARLIER = "earlier_attempts"
 FROM_STEP = "from_step"
-IGNORED = {ATTEMPT, EARLIER, FROM_STEP, "eval_every"}
-"""Values that don't change what a training computes."""
+IGNORED = {ATTEMPT, EARLIER, FROM_STEP, "eval_every", "plugins"}
+"""Values that don't change what a training computes; of plugins, the code that a run uses is recorded apart."""
 
 
 def count(folder: RunFolder) -> int:

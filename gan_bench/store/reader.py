@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gan_bench.core.errors import InputError, ReadError, RunError, printable
 from gan_bench.core.events import Event, Notice, OnEvent
@@ -67,6 +68,14 @@ class Reader:
         except RunError as fault:
             self.notice(str(fault))
             return []
+
+    def environment(self, spec: TrainingSpec) -> Mapping[str, Any]:
+        """Return the environment of a run's last attempt; empty where it can't be read."""
+        try:
+            return self._folder(spec).environment()
+        except RunError as fault:
+            self.notice(str(fault))
+            return {}
 
     def started_lanes(self, spec: TrainingSpec) -> int | None:
         """Return the number of lanes of an unfinished run with a checkpoint; None for any other run."""

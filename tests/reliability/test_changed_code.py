@@ -40,6 +40,10 @@ def save_always(monkeypatch: pytest.MonkeyPatch) -> None:
         ({}, ""),
         ({"commit": "feedbeef"}, "commit 0123abcd then feedbeef"),
         ({"torch_version": "99.0"}, "torch_version "),
+        ({"instruction_set": "OTHER"}, "instruction_set "),
+        ({"blas": "OpenBLAS 0"}, "blas "),
+        ({"numeric_settings": "MKL_CBWR=COMPATIBLE"}, "numeric_settings "),
+        ({"model_code": "feedbeef0123"}, "model_code 0123abcd then feedbeef0123"),
         ({"cpu_kernels": "other"}, "cpu_kernels "),
         ({"device": "cuda:0"}, "GPU kernels without --deterministic"),
     ],
@@ -47,7 +51,7 @@ def save_always(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_record_has_a_caveat_for_what_changed_between_attempts(
     trial: Make, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], caveat: str
 ) -> None:
-    change_environment(monkeypatch, commit="0123abcd")
+    change_environment(monkeypatch, commit="0123abcd", model_code="0123abcd")
     interrupted = trial()
     with pytest.raises(KeyboardInterrupt):
         interrupted.run(interrupt_after(3))
@@ -68,6 +72,19 @@ def test_eval_every_changes_no_training_and_needs_no_caveat(trial: Make, monkeyp
     with pytest.raises(KeyboardInterrupt):
         trial().run(interrupt_after(3))
     (record,) = trial(eval_every=2).run()
+    assert (record.attempts, record.caveat) == (2, "")
+
+
+@pytest.mark.usefixtures("save_always")
+def test_other_plugin_files_that_a_run_does_not_use_need_no_caveat(
+    trial: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_environment(monkeypatch, commit="0123abcd")
+    interrupted = trial()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.run(interrupt_after(3))
+    change_environment(monkeypatch, plugins=["plot.py"])
+    (record,) = interrupted.run()
     assert (record.attempts, record.caveat) == (2, "")
 
 

@@ -99,3 +99,11 @@ def test_a_run_without_scores_has_no_evaluation_options(tmp_path: Path) -> None:
     (line,) = commands([build(tmp_path, make_spec(), pictures=False, status="failed")])
     assert "--eval" not in line
     assert "--metrics" not in line
+
+
+def test_commands_give_the_plugin_files_that_the_runs_were_given(tmp_path: Path) -> None:
+    plugged = build(tmp_path, make_spec("shallow"), pictures=False)
+    plugged.environment["plugins"] = ["shallow.py", "my loss.py", 7]  # type: ignore[index]
+    (line,) = commands([plugged])
+    assert "--plugin shallow.py --plugin 'my loss.py'" in line
+    assert "--plugin" not in commands([build(tmp_path, make_spec(), pictures=False)])[0]

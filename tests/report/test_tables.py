@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.made_runs import build, make_epochs, make_scores, make_spec
+from helpers.made_runs import build, build_many, make_epochs, make_scores, make_spec
 
 from gan_bench.core.errors import InputError
 from gan_bench.core.numbers import rate_text
@@ -300,3 +300,31 @@ def test_a_failed_evaluation_is_listed_with_its_reason(tmp_path: Path) -> None:
     assert (row[1], row[-1]) == ("done, not evaluated", "no extractor")
     assert data.runs["evaluation_failure"].iloc[0] == "no extractor"
     assert any("evaluation of 1 training failed" in sentence for sentence in limitations(data))
+
+
+def test_different_arithmetic_and_commits_are_limitations(tmp_path: Path) -> None:
+    runs = build_many(tmp_path, seeds=(0, 1), pictures=False)
+    data = report_data(runs)
+    assert not [sentence for sentence in limitations(data) if "trained with different" in sentence]
+    runs[0].environment["instruction_set"], runs[1].environment["instruction_set"] = "AVX2", "AVX512"  # type: ignore[index]
+    runs[0].environment["commit"] = "feedbeef"  # type: ignore[index]
+    (sentence,) = [text for text in limitations(report_data(runs)) if "trained with different" in text]
+    assert "commits of gan_bench (0123abc, feedbeef); CPU instruction sets (AVX2, AVX512)" in sentence
+
+
+def test_runs_of_other_plugin_code_are_never_pooled(tmp_path: Path) -> None:
+    runs = build_many(tmp_path, models=("shallow",), seeds=(0, 1, 2), lrs=(2e-4,), pictures=False)
+    for run, code in zip(runs, ("aa", "aa", "bb"), strict=True):
+        run.environment["model_code"] = code  # type: ignore[index]
+    data = report_data(runs)
+    assert sorted(data.leaderboard["n"]) == [1, 2]
+    assert all("shallow (code=" in label for label in data.leaderboard["label"])
+    assert any("changed between runs, kept apart: shallow (code=" in text for text in limitations(data))
+
+
+def test_images_that_were_not_recorded_are_taken_for_the_same(tmp_path: Path) -> None:
+    runs = build_many(tmp_path, models=("vanilla",), seeds=(0, 1, 2), lrs=(2e-4,), pictures=False)
+    runs[0].environment["dataset_sha256"] = "ab" * 32  # type: ignore[index]
+    assert set(report_data(runs).leaderboard["label"]) == {"vanilla"}
+    runs[1].environment["dataset_sha256"] = "cd" * 32  # type: ignore[index]
+    assert len(set(report_data(runs).leaderboard["label"])) == 3

@@ -35,7 +35,7 @@ def test_the_cpu_kernels_in_use_are_recorded(choice: str, expected: set[str]) ->
 
 
 def test_the_commit_marks_uncommitted_changes() -> None:
-    assert re.fullmatch(r"([0-9a-f]{12}\+?)?", environment.commit())
+    assert re.fullmatch(r"([0-9a-f]{12}(\+[0-9a-f]{8})?)?", environment.commit())
 
 
 def test_a_package_that_is_not_installed_has_no_version() -> None:
