@@ -17,6 +17,8 @@ from gan_bench.core.files import remove_temporary
 from gan_bench.core.matrix import Group, Matrix, group_runs
 from gan_bench.core.option_fields import DEFAULT_OUT
 from gan_bench.core.options import Options
+from gan_bench.core.parsing import parse_path
+from gan_bench.core.private_folder import provide_home
 from gan_bench.core.records import LeftOut, RunRecord, StoredRun
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.runner.plan import Plan, make_context, plan
@@ -116,7 +118,7 @@ def load_results(folder: Path | str = DEFAULT_OUT) -> pd.DataFrame:
     """Return one row per run of a results folder with an outcome: the columns of runs.csv."""
     from gan_bench.report.dataframes import runs_frame
 
-    return runs_frame(Store.open(Path(folder).expanduser(), create=False).runs())
+    return runs_frame(Store.open(parse_path(str(folder), "folder"), create=False).runs())
 
 
 def write_report(folder: Path | str = DEFAULT_OUT, on_event: OnEvent = ignore_events) -> ReportPaths:
@@ -124,9 +126,10 @@ def write_report(folder: Path | str = DEFAULT_OUT, on_event: OnEvent = ignore_ev
 
     Raises InputError where there are no results.
     """
+    provide_home()  # Altair requires one
     from gan_bench.report.write_report import write_files
 
-    folder = Path(folder).expanduser()
+    folder = parse_path(str(folder), "folder")
     store = Store.open(folder, create=False, on_event=on_event)
     remove_temporary(folder, "store.json.")
     runs: list[StoredRun] = []
@@ -169,7 +172,7 @@ def _find(store: Store, text: str) -> StoredRun:
     try:
         run = store.find(text)
     except InputError:
-        if os.sep in text or Path(text).exists():
+        if os.sep in text or parse_path(text, "run").exists():
             raise InputError(
                 f"{text}: evaluating images or models from a path is not supported yet; type run ids or all"
             ) from None

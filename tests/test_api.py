@@ -229,7 +229,7 @@ INVALID = [
     ({"jobs": 0}, "jobs=0"),
     ({"lanes": 0}, "0"),
     ({"eval_every": 0}, "eval_every=0"),
-    ({"plugins": (Path("nowhere.py"),)}, "--plugin nowhere.py: no such file"),
+    ({"plugins": (Path("nowhere.py"),)}, "nowhere.py: no such file"),
 ]
 
 

@@ -40,9 +40,10 @@ def compare_(a: str, b: str, folder: Path, as_json: bool) -> None:
 def _side(name: str, folder: Path) -> Sequence[StoredRun]:
     """Return the runs of a results folder, or those of a model in `folder`."""
     from gan_bench.cli.ui.output import print_notice
+    from gan_bench.core.parsing import parse_path
     from gan_bench.report.compare import choose
     from gan_bench.store.store import Store
 
-    if Path(name).is_dir():
-        return Store.open(Path(name), create=False, on_event=print_notice).runs()
+    if (other := parse_path(name, "A or B")).is_dir():
+        return Store.open(other, create=False, on_event=print_notice).runs()
     return choose(Store.open(folder, create=False, on_event=print_notice).runs(), name)

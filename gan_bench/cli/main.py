@@ -18,6 +18,7 @@ import click
 from gan_bench._version import __version__
 from gan_bench.core import signals
 from gan_bench.core.errors import GanBenchError
+from gan_bench.core.standard_streams import open_standard_streams
 
 TRACEBACK = "GAN_BENCH_TRACEBACK"
 """Environment variable that shows tracebacks of defects."""
@@ -65,6 +66,11 @@ class Main(click.Group):
         """Write the commands with their short helps; imports none of them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, **values: Any) -> Any:
+        """Run the command with its standard streams open."""
+        open_standard_streams()
+        return super().main(*args, **values)
 
     def make_context(self, *args: Any, **values: Any) -> click.Context:
         """Parse the options before the sub-command; a mistake is one line, as it is after it."""

@@ -28,9 +28,7 @@ class UserPath(click.Path):  # type: ignore[type-arg, unused-ignore]  # generic 
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path; raise InputError for an empty one or an unknown home folder."""
-        if not str(value):
-            raise InputError(f"{option_name(param)} '': an empty path; type a file or a folder")
+        """Return the absolute path; raise InputError for an empty one or an unknown home folder."""
         return super().convert(str(parsing.parse_path(str(value), option_name(param))), param, ctx)
 
 
@@ -178,7 +176,7 @@ set_option = click.option(
 
 def split_run(text: str, folder: Path) -> tuple[Path, str]:
     """Return the results folder and the run id of RUN: a run id, the beginning of one, or a run's folder."""
-    path = Path(text)
+    path = parsing.parse_path(text, "RUN")
     if path.is_dir() and path.resolve().parent.name == "runs":
         return path.resolve().parents[1], path.resolve().name
     return folder, text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, field_validator
+from pydantic import ConfigDict, ValidationInfo, field_validator
 
 from gan_bench.core.frozen import UserInput
 from gan_bench.core.option_fields import OptionFields
@@ -15,17 +15,17 @@ from gan_bench.core.parsing import parse_path, parse_seconds
 class Options(OptionFields, UserInput):
     """Where and how a matrix is run; nothing here changes what a run is.
 
-    Paths are text or Path, `~` is expanded. Times are seconds, or text such as 90s, 15m, 2h.
+    Paths are text or Path; `~` is expanded, and they are made absolute. Times are seconds, or text: 90s, 15m, 2h.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    @field_validator("out", "data_root", "cache_dir", "plugins")
+    @field_validator("out", "data_root", "cache_dir", "plugins", mode="before")
     @classmethod
-    def _expand_home(cls, value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(parse_path(str(path), "path") for path in value)
-        return parse_path(str(value), "path") if isinstance(value, Path) else value
+    def _parse_paths(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, list | tuple):
+            return tuple(cls._parse_paths(each, info) for each in value)
+        return parse_path(str(value), info.field_name or "path") if isinstance(value, str | Path) else value
 
     @field_validator("run_timeout", "checkpoint_every", mode="before")
     @classmethod

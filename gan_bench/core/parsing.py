@@ -73,11 +73,20 @@ def parse_seconds(text: str, asked: str) -> float:
 
 
 def parse_path(text: str, asked: str) -> Path:
-    """Return a path with `~` or `~user` expanded; raise InputError where there is no such user or home folder."""
+    """Return an absolute path with `~` or `~user` expanded, so that it stays the same wherever user code goes.
+
+    Raises InputError for an empty text, and where there is no such user, home folder or working directory.
+    """
+    if not text:
+        raise InputError(f"{asked} '': an empty path; type a file or a folder")
     try:
-        return Path(text).expanduser()
+        return Path(text).expanduser().absolute()
     except RuntimeError:
         raise InputError(f"{asked} {text!r}: there is no such home folder; type the whole path") from None
+    except OSError:
+        raise InputError(f"{asked} {text!r}: the working directory was removed; type the whole path") from None
+    except ValueError as error:
+        raise InputError(f"{asked} {text!r}: {error}; type another path") from None
 
 
 def parse_settings(items: Sequence[str], asked: str = "--set") -> dict[str, Scalar]:

@@ -5,10 +5,14 @@ A cache holds weights and numbers that scores depend on. Others could plant them
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import platformdirs
 
 MAX_LINKS = 40
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -32,6 +36,35 @@ def distrust(folder: Path, root: Path | None = None) -> str:
     except OSError as error:
         return f"{folder} can't be looked at ({(error.strerror or str(error)).lower()})"
     return ""
+
+
+def user_cache() -> Path:
+    """Return the folder of this user's cache; one in the temporary folder for a user without a home folder."""
+    try:
+        return platformdirs.user_cache_path("gan_bench").absolute()
+    except RuntimeError:
+        return private_temporary()
+
+
+@functools.cache
+def private_temporary() -> Path:
+    """Return a folder that processes of this user share, or one of this process alone if that is not trusted."""
+    user = os.getuid() if hasattr(os, "getuid") else "cache"
+    shared = Path(tempfile.gettempdir()) / f"gan_bench-{user}"
+    try:
+        if not distrust(shared) and not distrust(make_private(shared)):
+            return shared
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="gan_bench-"))
+
+
+def provide_home() -> None:
+    """Set HOME for a user without a home folder: some libraries can't be imported without one."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(private_temporary())
 
 
 def make_private(folder: Path) -> Path:

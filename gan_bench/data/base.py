@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from gan_bench.core.errors import InputError
 from gan_bench.core.events import Notice, OnEvent
 from gan_bench.core.parsing import parse_path
+from gan_bench.core.private_folder import user_cache
 from gan_bench.core.registry import Registry
 
 FALLBACK = "digits"
@@ -82,7 +82,7 @@ def default_root() -> Path:
     Raises InputError if GAN_BENCH_DATA starts with the home folder of an unknown user.
     """
     named = os.environ.get("GAN_BENCH_DATA")
-    return parse_path(named, "GAN_BENCH_DATA") if named else platformdirs.user_cache_path("gan_bench") / "data"
+    return parse_path(named, "GAN_BENCH_DATA") if named else user_cache() / "data"
 
 
 def resolve_dataset(name: str, root: Path, *, offline: bool, on_event: OnEvent) -> str:

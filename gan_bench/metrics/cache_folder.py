@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import tempfile
 from pathlib import Path
 
 from gan_bench.core.events import Notice, OnEvent
-from gan_bench.core.private_folder import distrust, make_private
+from gan_bench.core.private_folder import distrust, private_temporary
 from gan_bench.metrics.extractors.base import default_cache
 
 
@@ -21,7 +18,7 @@ def trusted_cache(folder: Path | None, on_event: OnEvent) -> Path:
     reason = distrust(chosen, chosen.parent if folder is None else chosen)
     if not reason:
         return chosen
-    instead = _private_temporary()
+    instead = private_temporary()
     if str(chosen) not in _noticed:
         _noticed.add(str(chosen))
         on_event(Notice(f"The cache folder {chosen} is not used: {reason}. Using {instead} instead."))
@@ -30,16 +27,3 @@ def trusted_cache(folder: Path | None, on_event: OnEvent) -> Path:
 
 _noticed: set[str] = set()
 """Folders this process has reported: there is an evaluator for each data set."""
-
-
-@functools.cache
-def _private_temporary() -> Path:
-    """Return a folder that processes of this user share, or one of this process alone if that is not trusted."""
-    user = os.getuid() if hasattr(os, "getuid") else "cache"
-    shared = Path(tempfile.gettempdir()) / f"gan_bench-{user}"
-    try:
-        if not distrust(shared) and not distrust(make_private(shared)):
-            return shared
-    except OSError:
-        pass
-    return Path(tempfile.mkdtemp(prefix="gan_bench-"))

@@ -28,7 +28,7 @@ from gan_bench.training.sampling import Sampler, load_sampler
 class RunContext:
     """Everything a group of runs needs besides its specs; can be pickled and sent to a worker process.
 
-    `options` are resolved: the device has its number, paths are absolute, `data_root` is set.
+    `options` are resolved: the device has its number, `data_root` is set.
     """
 
     options: Options

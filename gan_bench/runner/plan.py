@@ -87,16 +87,14 @@ def plan(matrix: Matrix, options: Options, on_event: OnEvent = ignore_events) ->
 
 
 def make_context(options: Options, device: torch.device, dataset: str) -> RunContext:
-    """Return a context with resolved options: the device with its number, absolute paths, the data root."""
+    """Return a context with resolved options: the device with its number, and the data root."""
     from gan_bench.core.evaluation_spec import EvaluationSpec
     from gan_bench.data.base import default_root
     from gan_bench.runner.context import RunContext
 
     resolved = {
         "device": str(device),
-        "out": options.out.absolute(),
-        "data_root": (options.data_root or default_root()).absolute(),
-        "plugins": tuple(file.resolve() for file in options.plugins),
+        "data_root": options.data_root or default_root(),
     }
     return RunContext(options.model_copy(update=resolved), EvaluationSpec(), dataset)
 

@@ -76,7 +76,7 @@ RUN_CASES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("--eval-samples", "100"), ("fid", "128", "--eval-samples 129")),
     (("--dataset", "mnist", "--data-root", "nowhere"), ("nowhere", "--data-root", "--dataset digits")),
     (("--dataset", "mnist", "--data-root", "file"), ("file", "--data-root", "--dataset digits")),
-    (("--out", "file"), ("--out file", "a file", "folder")),
+    (("--out", "file"), ("--out ", "file: ", "is a file", "folder")),
     (("--out", "file/below"), ("file", "a file", "folder")),
     (("--out", "newer"), ("newer", "schema 99", "update gan_bench")),
     (("--plugin", "nowhere.py"), ("nowhere.py", "no such file")),
@@ -253,7 +253,7 @@ def test_an_ambiguous_or_unknown_run_is_refused(invoke: Invoke, first: tuple[obj
 
 
 def test_control_characters_in_errors_are_not_printed(invoke: Invoke, workspace: Path) -> None:
-    assert_refused(invoke, workspace, ("status", "no\x1b]0;x\x07"), (r"results folder no\x1b]0;x\x07: it has no",))
+    assert_refused(invoke, workspace, ("status", "no\x1b]0;x\x07"), (r"no\x1b]0;x\x07: it has no",))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

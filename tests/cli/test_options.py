@@ -58,7 +58,7 @@ def test_options_without_arguments_are_the_defaults_of_python() -> None:
         (("--lanes", "1024"), "lanes", 1024),
         (("--out", "~/x"), "out", Path.home() / "x"),
         (("--data-root", "~/x"), "data_root", Path.home() / "x"),
-        (("--plugin", "a.py", "--plugin", "~/b.py"), "plugins", (Path("a.py"), Path.home() / "b.py")),
+        (("--plugin", "a.py", "--plugin", "~/b.py"), "plugins", (Path.cwd() / "a.py", Path.home() / "b.py")),
         (("--offline",), "offline", True),
         (("--no-retry-failed",), "retry_failed", False),
         (("--run-timeout", "15m"), "run_timeout", 900.0),

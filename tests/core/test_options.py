@@ -41,14 +41,16 @@ def test_paths_are_text_or_path_and_the_home_folder_is_expanded(
     monkeypatch.setenv("HOME", "/home/user")
     for value in ("~/x", Path("~/x")):
         assert getattr(Options(**{name: value}), name) == Path("/home/user/x")
-    assert getattr(Options(**{name: "x/~"}), name) == Path("x/~")
+    assert getattr(Options(**{name: "x/~"}), name) == Path.cwd() / "x" / "~"
     with pytest.raises(InputError, match="there is no such home folder; type the whole path"):
         Options(**{name: "~no-such-user/x"})
+    with pytest.raises(InputError, match=f"{name} '': an empty path"):
+        Options(**{name: ""})
 
 
 def test_plugin_paths_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/user")
-    expected = (Path("/home/user/a.py"), Path("b.py"))
+    expected = (Path("/home/user/a.py"), Path.cwd() / "b.py")
     assert Options(plugins=("~/a.py", Path("b.py"))).plugins == expected
     assert Options(plugins=["~/a.py", "b.py"]).plugins == expected
 

@@ -39,7 +39,7 @@ def test_any_text_is_parsed_or_an_input_error(text: str) -> None:
 def test_the_home_folder_is_expanded_at_the_start_of_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/user")
     assert parse_path("~/data", "GAN_BENCH_DATA") == Path("/home/user/data")
-    assert parse_path("data/~", "GAN_BENCH_DATA") == Path("data/~")
+    assert parse_path("data/~", "GAN_BENCH_DATA") == Path("data/~").absolute()
     with pytest.raises(InputError, match=r"GAN_BENCH_DATA '~no-such-user/x': .* type the whole path"):
         parse_path("~no-such-user/x", "GAN_BENCH_DATA")
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from gan_bench.core import private_folder
 from gan_bench.core.private_folder import distrust, make_folders, make_private
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
@@ -115,3 +119,33 @@ def test_a_missing_folder_is_trusted_where_what_is_above_it_is(tmp_path: Path) -
     assert distrust(tmp_path / "a" / "b") == ""
     (tmp_path / "file").touch()
     assert "is not a folder" in distrust(tmp_path / "file")
+
+
+@pytest.fixture
+def without_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user without a home folder: no HOME, and no entry in the user database."""
+
+    def unknown(user: object) -> NoReturn:
+        raise KeyError(user)
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    private_folder.private_temporary.cache_clear()
+    yield tmp_path
+    private_folder.private_temporary.cache_clear()
+
+
+def test_without_a_home_folder_the_cache_is_a_private_temporary_folder(without_home: Path) -> None:
+    cache = private_folder.user_cache()
+    assert cache == without_home / f"gan_bench-{os.getuid()}"
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    private_folder.provide_home()
+    assert os.environ["HOME"] == str(cache)
+
+
+def test_a_home_folder_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    private_folder.provide_home()
+    assert os.environ["HOME"] == str(tmp_path)

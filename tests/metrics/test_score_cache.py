@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers.evaluators import make_evaluator, values_of
 
+from gan_bench.core import private_folder
 from gan_bench.core.events import ignore_events
 from gan_bench.core.private_folder import distrust, make_private
 from gan_bench.data.base import ImageData
@@ -85,10 +86,10 @@ def test_unwritable_cache_gives_one_notice_and_scores(
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder for temporary files."""
     folder = make_private(tmp_path / "temporary")
-    monkeypatch.setattr(cache_folder.tempfile, "gettempdir", lambda: str(folder))
-    cache_folder._private_temporary.cache_clear()
+    monkeypatch.setattr(private_folder.tempfile, "gettempdir", lambda: str(folder))
+    private_folder.private_temporary.cache_clear()
     yield folder
-    cache_folder._private_temporary.cache_clear()
+    private_folder.private_temporary.cache_clear()
 
 
 def test_what_others_could_have_planted_in_a_cache_is_not_read(

@@ -264,6 +264,19 @@ def test_however_user_code_ends_it_is_one_record_and_the_neighbour_trains(
     assert f"failed: {found['bad']['run_id']}: {reason}" in process.output
 
 
+def test_a_plugin_that_changes_the_working_directory_moves_no_result(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    leaves = "        os.chdir('/')\nos.chdir('/')\n"
+    command = ("run", "--out", "out", *bad_and_good(tmp_path, leaves)[3:])
+    with running(Launch(command, cache, tmp_path / "log", report=True)) as process:
+        assert process.wait() == 0, process.output
+    assert len(records(tmp_path / "here" / "out")) == 2
+    assert (tmp_path / "here" / "out" / "report" / "index.html").is_file()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("failure", "options", "reason"),

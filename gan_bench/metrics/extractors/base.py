@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import platformdirs
 import torch
 from torch import Tensor
 
 from gan_bench.core.events import OnEvent
+from gan_bench.core.private_folder import user_cache
 from gan_bench.core.registry import Registry
 from gan_bench.data.base import ImageData
 from gan_bench.devices import numerics
@@ -115,7 +115,7 @@ extractors: Registry[ExtractorSource] = Registry(
 
 def default_cache() -> Path:
     """Return the folder in the user's cache for features and trained extractors."""
-    return platformdirs.user_cache_path("gan_bench") / "metrics"
+    return user_cache() / "metrics"
 
 
 def weights_sha256(weights: Mapping[str, Tensor]) -> str:

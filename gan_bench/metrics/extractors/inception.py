@@ -17,6 +17,7 @@ from gan_bench.core.errors import InputError, ReadError, first_line
 from gan_bench.core.events import Notice
 from gan_bench.core.limits import GIB
 from gan_bench.core.parsing import parse_path
+from gan_bench.core.private_folder import user_cache
 from gan_bench.core.reading import exists, open_regular, read_bytes
 from gan_bench.core.tensor_file import read_tensors
 from gan_bench.data.download import fetch, known_hash
@@ -105,7 +106,10 @@ class Inception(ExtractorSource):
 def weights_path() -> Path:
     """Return the path of the weights; raise InputError if it starts with the home folder of an unknown user."""
     named = os.environ.get(VARIABLE)
-    return parse_path(named, VARIABLE) if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    if named:
+        return parse_path(named, VARIABLE)
+    hub = Path(torch.hub.get_dir())  # starts with ~ for a user without a home folder
+    return (hub if hub.is_absolute() else user_cache() / "torch") / "checkpoints" / FILE
 
 
 def fault_of(path: Path) -> str:

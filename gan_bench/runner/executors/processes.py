@@ -27,6 +27,7 @@ from gan_bench.core.events import OnEvent
 from gan_bench.core.failures import exit_reason, log_tail
 from gan_bench.core.matrix import Group
 from gan_bench.core.options import Options
+from gan_bench.core.standard_streams import open_standard_streams
 from gan_bench.runner.executors.base import OnWorkerDeath, Work
 from gan_bench.runner.executors.worker import Done, Ready, serve
 
@@ -69,6 +70,7 @@ def run_in_processes(
     stop: Callable[[], bool],
 ) -> None:
     """Execute every group in at most `options.jobs` processes; see Executor.run_groups."""
+    open_standard_streams()  # a pipe with the number of a standard stream would be replaced in the worker
     run_timeout = options.run_timeout
     waiting = deque(groups)
     workers: list[_Worker] = []
