@@ -57,7 +57,7 @@ def sample_(
     load_plugins(plugins)
     store = Store.open(folder, create=False, on_event=print_notice)
     found = store.find(run)
-    require_same_model(found)
+    require_same_model(found, dataset=False)
     spec = found.spec
     weights = store.weights(spec, "best" if checkpoint == "best" else "last")
     if weights is None and checkpoint == "best":

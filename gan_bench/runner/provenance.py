@@ -63,9 +63,12 @@ def differences(
     return found
 
 
-def require_same_model(run: StoredRun) -> None:
-    """Raise InputError for a run whose model is not registered, or has other code than the one that trained it."""
-    require_registered(run)
+def require_same_model(run: StoredRun, *, dataset: bool = True) -> None:
+    """Raise InputError for a run whose model is not registered, or has other code than the one that trained it.
+
+    With `dataset`, also for one whose data set is not registered.
+    """
+    require_registered(run, dataset=dataset)
     if has_other_model(run.spec, run.environment):
         raise InputError(
             f"{run.record.run_id} was trained by other code of model {run.spec.model!r}, which its weights belong "
@@ -73,11 +76,11 @@ def require_same_model(run: StoredRun) -> None:
         )
 
 
-def require_registered(run: StoredRun) -> None:
-    """Raise InputError, with the plugin to give, for a run whose model or data set is not registered."""
+def require_registered(run: StoredRun, *, dataset: bool = True) -> None:
+    """Raise InputError, with the plugin to give, for a run whose model is not registered; or its data set."""
     spec = run.spec
     missing = [f"model {spec.model!r}"] if spec.model not in models else []
-    missing += [f"data set {spec.dataset!r}"] if spec.dataset not in datasets else []
+    missing += [f"data set {spec.dataset!r}"] if dataset and spec.dataset not in datasets else []
     if not missing:
         return
     files = plugin_names(run.environment)

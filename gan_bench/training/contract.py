@@ -131,7 +131,8 @@ class _Network:
             raise self.broken(f"is a {type(self.module).__name__}, but must be an nn.Module; return one")
         for where, layer in self.module.named_modules():
             for name, value in vars(layer).items():
-                if isinstance(value, Tensor):
+                replaced = f"{name}_orig" in layer._parameters or f"{name}_v" in layer._parameters
+                if isinstance(value, Tensor) and not replaced:  # not by the older spectral_norm or weight_norm
                     path = f"{where}.{name}".lstrip(".")
                     raise self.broken(
                         f"has the tensor {path} as a plain attribute, but tensors are parameters or buffers, "

@@ -155,12 +155,17 @@ def _build(build: BuildNet, seed: int, stream: str) -> nn.Module:
 
 
 def parameter_names(module: nn.Module, *kinds: type[nn.Module]) -> set[str]:
-    """Return the names of parameters defined by layers of some kinds, without parametrized layers."""
+    """Return the names of the weights and biases of layers of some kinds, without parametrized layers.
+
+    The older `torch.nn.utils.spectral_norm` and `weight_norm` replace the weight by other parameters: a layer
+    without a weight of its own is a parametrized one. Further parameters of a subclass are its own.
+    """
     return {
-        name
+        f"{prefix}.{name}" if prefix else name
         for prefix, layer in module.named_modules()
-        if isinstance(layer, kinds) and not is_parametrized(layer)
-        for name, _ in layer.named_parameters(prefix, recurse=False)
+        if isinstance(layer, kinds) and not is_parametrized(layer) and layer._parameters.get("weight") is not None
+        for name in ("weight", "bias")
+        if layer._parameters.get(name) is not None
     }
 
 
@@ -170,7 +175,7 @@ def _batch_norm_statistics(module: nn.Module) -> set[str]:
         for prefix, layer in module.named_modules()
         if isinstance(layer, NORMALIZED)
         for name, _ in layer.named_buffers(prefix, recurse=False)
-        if name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+        if name.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked")
     }
 
 

@@ -112,6 +112,10 @@ def test_a_plugins_run_without_the_plugin_says_which_file_to_give(tmp_path: Path
     with pytest.raises(InputError, match=r"model 'not-here' of a plugin: give --plugin my_gan.py, with the path"):
         provenance.require_registered(run)
     provenance.require_registered(build(tmp_path, make_spec("vanilla"), pictures=False))
+    elsewhere = build(tmp_path, make_spec("vanilla", dataset="cats"), pictures=False)
+    with pytest.raises(InputError, match="data set 'cats', not registered here"):
+        provenance.require_same_model(elsewhere)
+    provenance.require_same_model(elsewhere, dataset=False)  # enough to draw samples
     tried = small(trial, 0)
     (record,) = tried.run()
     del models._objects["changed"]

@@ -179,6 +179,12 @@ def test_models_and_penalties_that_keep_the_rules_pass(name: str, penalty: str) 
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("wrap", [nn.utils.spectral_norm, nn.utils.weight_norm], ids=["spectral", "weight"])
+def test_the_older_normalizations_are_accepted(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    try_model(d=lambda: nn.Sequential(nn.Flatten(), wrap(nn.Linear(784, 1)), nn.Flatten(0)))
+
+
 @pytest.mark.parametrize("name", losses.names())
 def test_losses_that_keep_the_rules_pass(name: str) -> None:
     check_loss(spec(loss=name))

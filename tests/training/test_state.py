@@ -86,6 +86,57 @@ def test_spectral_norm_keeps_its_own_weight_and_vectors():
     assert found.params["conv.bias"].any(), "all of a layer with parametrizations is its own"
 
 
+class OwnGain(nn.Linear):
+    """A linear layer with a parameter, and a BatchNorm with a buffer, beyond those of PyTorch's."""
+
+    def __init__(self) -> None:
+        super().__init__(6, 5)
+        self.gain = nn.Parameter(torch.full((5,), 0.7))
+
+
+class OwnStatistic(nn.BatchNorm1d):
+    """A BatchNorm layer with a buffer of its own, named as one of PyTorch's with a prefix."""
+
+    def __init__(self) -> None:
+        super().__init__(5)
+        self.register_buffer("slow_running_var", torch.full((5,), 0.3))
+
+
+OWN = {
+    "embedding": lambda: nn.Embedding(7, 5),
+    "prelu": lambda: nn.PReLU(5, init=0.1),
+    "group norm": lambda: nn.GroupNorm(1, 5),
+    "instance norm": lambda: nn.InstanceNorm2d(5, affine=True),
+    "rms norm": lambda: nn.RMSNorm(5),
+    "bilinear": lambda: nn.Bilinear(3, 4, 5),
+    "recurrent": lambda: nn.GRU(3, 5),
+    "weight norm": lambda: nn.utils.parametrizations.weight_norm(nn.Linear(6, 5)),
+    "orthogonal": lambda: nn.utils.parametrizations.orthogonal(nn.Linear(6, 5)),
+    "older spectral norm": lambda: nn.utils.spectral_norm(nn.Conv2d(2, 5, 3)),
+    "older weight norm": lambda: nn.utils.weight_norm(nn.Linear(6, 5)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("build", OWN.values(), ids=OWN)
+def test_layers_that_the_recipe_does_not_name_keep_all_their_own_values(build):
+    """Bit for bit those that the module has when it is built with the run's own random numbers."""
+    found = initial(build, (3,))
+    own = state._build(build, 3, "module-g")
+    values = {**found.params, **found.buffers}
+    assert values.keys() == {name for name, _ in (*own.named_parameters(), *own.named_buffers())}
+    for name, value in (*own.named_parameters(), *own.named_buffers()):
+        assert torch.equal(values[name][0], value.detach()), name
+
+
+def test_own_parameters_and_buffers_of_subclasses_keep_their_values():
+    found = initial(lambda: nn.Sequential(OwnGain(), OwnStatistic()))
+    assert found.params["0.gain"].eq(0.7).all()
+    assert 0 < found.params["0.weight"].std() < 0.05, "its weight follows the recipe"
+    assert found.buffers["1.slow_running_var"].eq(0.3).all()
+    assert found.buffers["1.running_var"].eq(1).all()
+
+
 def test_masks_of_dropout_are_no_state():
     assert not [name for name in initial(lambda: SpectralDiscriminator(1, 28, 0.3)).buffers if "mask" in name]
 
