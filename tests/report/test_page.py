@@ -22,6 +22,7 @@ from gan_bench.report.page.models import DARK, LIGHT, page_models, short_names
 from gan_bench.report.page.pairs_table import pairs
 from gan_bench.report.page.render import render_html
 from gan_bench.report.page.score_charts import quality, score_axis
+from gan_bench.report.plotting import RenderedPlot
 from gan_bench.report.report_data import ReportData, report_data
 
 GROUNDS = {"light": ("#ffffff", LIGHT, "#868e99"), "dark": ("#14181e", DARK, "#7d8794")}
@@ -226,3 +227,20 @@ def test_times_under_unlike_conditions_are_no_tradeoff(tmp_path: Path) -> None:
     ]
     data = report_data(runs)
     assert tradeoffs(data, data.board(data.protocols[0])) == []
+
+
+def test_short_names_are_listed_with_their_settings_as_columns(tmp_path: Path) -> None:
+    settings = [
+        {"width": width, "beta1": 0.5, "note": f"so long that no label holds {width}"} for width in (0.5, 2.0)
+    ]
+    runs = [build(tmp_path, make_spec(settings=own), pictures=False) for own in settings]
+    html = render_html(report_data([*runs, build(tmp_path, make_spec("vanilla"), pictures=False)]), [])
+    table = html[html.index("Short names and their settings") :].partition("</table>")[0]
+    assert re.findall(r"<th[^>]*>([^<]*)</th>", table) == ["name", "model", "loss", "penalty", "width", "note"]
+    assert re.findall(r"<td[^>]*>(dcgan28 [AB])</td>", table) == ["dcgan28 A", "dcgan28 B"]
+
+
+def test_plots_of_plugins_are_shown_and_the_own_ones_are_not(tmp_path: Path) -> None:
+    plots = [RenderedPlot(name, name, "A caption.", 300, b"png", b"svg") for name in ("losses", "mine--mnist")]
+    html = render_html(data_of(tmp_path), plots)
+    assert re.findall(r'<figure><img alt="([^"]*)"', html) == ["mine--mnist"]

@@ -172,6 +172,26 @@ def test_a_model_is_hidden_and_hovered_points_say_their_values(opened: Opened) -
     assert page.get_attribute("#s1-losses .chip >> nth=0", "aria-pressed") == "false"
 
 
+def test_grey_models_get_the_colors_of_others(browser: Any, tmp_path: Path) -> None:
+    settings = [{"width": index, "note": "n" * 30} for index in range(1, 11)]
+    runs = [build(tmp_path, make_spec(settings=own), pictures=False) for own in settings]
+    opened = Opened(browser, written(tmp_path, runs))
+
+    def swatches() -> list[str]:
+        return opened.page.eval_on_selector_all(
+            "#s1-quality .chip .swatch", "found => found.map(each => getComputedStyle(each).backgroundColor)"
+        )
+
+    before = swatches()
+    assert len(before) == 10
+    assert len(set(before[:8])) == 8
+    assert before[8] == before[9]
+    for index in (8, 9):
+        opened.page.click(f"#s1-quality [data-color='{index}']")
+    assert swatches() == [*before[:6], before[9], before[8], before[7], before[6]]
+    opened.context.close()
+
+
 def test_axes_are_switched_between_costs_and_to_logarithms(opened: Opened) -> None:
     page = opened.page
     opened.draw_all()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pandas as pd
 from markupsafe import Markup
 
-from gan_bench.core.numbers import number, rate_text
+from gan_bench.core.numbers import MISSING, number, rate_text
 from gan_bench.report import findings
 from gan_bench.report.page import leaderboard_table, loss_charts, pairs_table, score_charts
 from gan_bench.report.page.cells import PageTable
@@ -85,6 +86,8 @@ class Section:
     scores: DrawnChart | None
     tiles: Sequence[Tile]
     leaderboard: PageTable
+    names: display_tables.DisplayTable | None
+    """Short names of models with their settings; None where every label is short."""
     quality: DrawnChart | None
     rates: DrawnChart | None
     rates_table: display_tables.DisplayTable
@@ -129,6 +132,7 @@ def section(data: ReportData, key: str, number_: int, models: Models, grids: Pag
         scores=_drawn(score_charts.score_axis(data, key, models, f"{name}-chart-scores")),
         tiles=tiles(data, key, models),
         leaderboard=leaderboard_table.leaderboard(data, key, models),
+        names=_names(data, [models[label] for label in labels]),
         quality=_drawn(score_charts.quality(data, key, models, f"{name}-chart-quality")),
         rates=_drawn(score_charts.rates(data, key, models, f"{name}-chart-rates")),
         rates_table=display_tables.display_rates(data, key),
@@ -146,6 +150,28 @@ def _short_title(data: ReportData, key: str) -> str:
     extractors = {each: str(data.board(each)["extractor"].iloc[0]) for each in data.protocols if each}
     title = f"{data.datasets[0]}, {extractors[key]}"
     return f"{title} [{key}]" if list(extractors.values()).count(extractors[key]) > 1 else title
+
+
+def _names(data: ReportData, shown: Sequence[PageModel]) -> display_tables.DisplayTable | None:
+    """Return what short names stand for: model, loss, penalty, and a column for each setting that differs."""
+    long = [model for model in shown if model.long]
+    if not long:
+        return None
+    first = data.runs.drop_duplicates("label").set_index("label").loc[[model.label for model in long]]
+    fixed = ["model", "loss", "penalty"]
+    varied = [
+        "image_size",
+        "batch_size",
+        "epochs",
+        *(name for name in map(str, first) if name.startswith("setting_")),
+    ]
+    texts = {
+        name: [MISSING if pd.isna(value) else str(value) for value in first[name]] for name in (*fixed, *varied)
+    }
+    columns = [*fixed, *(name for name in varied if len(set(texts[name])) > 1)]
+    headings = ["name", *(name.removeprefix("setting_") for name in columns)]
+    rows = [[model.name, *cells] for model, *cells in zip(long, *(texts[name] for name in columns), strict=True)]
+    return display_tables.DisplayTable(headings, [False] * len(headings), rows)
 
 
 def _drawn(chart: Chart | None) -> DrawnChart | None:

@@ -294,16 +294,16 @@
       for (const { view } of views.values()) view.signal("hidden", [...hidden]).runAsync();
     });
   }
-  const colored = data.colored;
+  const slots = data.colored; // the model that has each color
+  let next = slots.length - 1;
   for (const pick of $$(".pick")) {
     pick.addEventListener("click", () => {
       const model = Number(pick.dataset.color);
-      if (colored.includes(model)) return;
-      const last = colored.pop();
-      root.style.setProperty(`--m${last}`, "var(--grey)");
-      root.style.setProperty(`--m${model}`, `var(--c${colored.length})`);
-      colored.unshift(model);
-      colored.forEach((each, index) => root.style.setProperty(`--m${each}`, `var(--c${(index + 7) % 8})`));
+      if (slots.includes(model)) return;
+      root.style.setProperty(`--m${slots[next]}`, "var(--grey)");
+      root.style.setProperty(`--m${model}`, `var(--c${next})`);
+      slots[next] = model;
+      next = (next || slots.length) - 1;
     });
   }
 
