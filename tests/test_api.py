@@ -19,6 +19,7 @@ import gan_bench as gb
 from gan_bench.core.events import EpochFinished, GroupStarted, Notice, RunFinished, StepProgress
 from gan_bench.metrics.extractors import dataset_cnn
 from gan_bench.metrics.extractors.classifier_training import ClassifierRecipe
+from gan_bench.models.base import models
 from gan_bench.report import write_report
 
 Make = Callable[..., Trial]
@@ -136,6 +137,15 @@ def test_fresh_trains_again_with_equal_results(trial: Make, trained: Trial) -> N
     small.run()
     assert changed_at(small) != before
     assert epoch_rows(small.folders()[0]) == rows
+
+
+def test_all_stands_for_every_model_of_the_image_size(trial: Make) -> None:
+    def planned(**changes: object) -> list[str]:
+        matrix = trial(models=("vanilla", "all"), **changes)
+        return [spec.model for spec in gb.plan(matrix.matrix, matrix.options).specs]
+
+    assert planned() == ["vanilla", *(name for name in models.names() if name != "vanilla")]
+    assert planned(image_size=64) == ["vanilla", "dcgan64"]
 
 
 def test_a_plan_writes_nothing(trial: Make) -> None:

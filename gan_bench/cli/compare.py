@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gan_bench.cli import options as shared
+from gan_bench.core.errors import InputError
 
 if TYPE_CHECKING:
     from gan_bench.core.records import StoredRun
@@ -46,4 +47,13 @@ def _side(name: str, folder: Path) -> Sequence[StoredRun]:
 
     if (other := parse_path(name, "A or B")).is_dir():
         return Store.open(other, create=False, on_event=print_notice).runs()
-    return choose(Store.open(folder, create=False, on_event=print_notice).runs(), name)
+    runs = Store.open(folder, create=False, on_event=print_notice).runs()
+    try:
+        return choose(runs, name)
+    except InputError:
+        from gan_bench.models.base import members  # loads torch, for names that no run has
+
+        family = members(name)
+        if not (chosen := [run for run in runs if run.spec.model in family]):
+            raise
+        return chosen

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import Field
 
@@ -52,15 +52,28 @@ class Matrix(MatrixFields, UserInput):
 
     def with_preset(self, name: str) -> Matrix:
         """Return the matrix with a preset's values wherever the user set none."""
+        values, settings = self._preset_values(name)
+        return self.model_copy(update={**values, "settings": {**settings, **self.settings}})
+
+    def preset_options(self, name: str) -> str:
+        """Return what a preset sets because the user did not, as typed: --steps 3000 --set width=0.5."""
+        values, settings = self._preset_values(name)
+        typed = [
+            f"--{key.replace('_', '-')} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
+            for key, value in values.items()
+        ]
+        return " ".join([*typed, *(f"--set {key}={value}" for key, value in settings.items())])
+
+    def _preset_values(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the fields and the settings that a preset sets."""
         if name not in PRESETS:
             raise unknown("preset", name, PRESETS)
         preset = dict(PRESETS[name])
         if self.epochs is not None or self.steps is not None:
             preset.pop("epochs", None)
             preset.pop("steps", None)
-        settings = {**preset.pop("settings", {}), **self.settings}
-        missing = {key: value for key, value in preset.items() if getattr(self, key) is None}
-        return self.model_copy(update={**missing, "settings": settings})
+        settings = {key: value for key, value in preset.pop("settings", {}).items() if key not in self.settings}
+        return {key: value for key, value in preset.items() if getattr(self, key) is None}, settings
 
     def evaluation(self) -> EvaluationSpec:
         """Return the evaluation spec that the matrix asks for."""

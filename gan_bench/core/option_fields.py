@@ -111,7 +111,7 @@ class MatrixFields(Fields):
     models: Annotated[
         tuple[str, ...],
         Len(1, MAX_RUNS),
-        NamesFlag("Names or aliases, as a comma list: vanilla,dcgan.", short="-m"),
+        NamesFlag("Names, aliases or all, as a comma list: vanilla,dcgan.", short="-m"),
     ]
     losses: Annotated[Names, NamesFlag("bce, hinge, ...; by default each model's own.")] = None
     penalties: Annotated[Names, NamesFlag("none, r1, ...; by default each loss's own.")] = None

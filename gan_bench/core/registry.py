@@ -9,6 +9,7 @@ import importlib.util
 import pkgutil
 import re
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -32,14 +33,14 @@ def check_name(kind: str, name: str) -> str:
     return name
 
 
-_by_program: list[tuple[Registry[Any], str]] = []
+_by_program: weakref.WeakKeyDictionary[Registry[Any], set[str]] = weakref.WeakKeyDictionary()
 _loading = 0
 """Above 0 while built-ins, entry points or plugins are being loaded, as another process would."""
 
 
 def registered_by_program() -> list[str]:
     """Return the names that the running script or notebook registered itself: other processes lack them."""
-    return sorted({name for registry, name in _by_program if name in registry})
+    return sorted({name for registry, names in _by_program.items() for name in names & registry._objects.keys()})
 
 
 @contextlib.contextmanager
@@ -82,7 +83,7 @@ class Registry(Generic[T]):
                 raise InputError(f"{self.kind} {name!r} is registered twice: choose another name")
             self._objects[name] = entry
             if not (_loading or owner.startswith(PACKAGE)):
-                _by_program.append((self, name))
+                _by_program.setdefault(self, set()).add(name)
             return entry
 
         return decorate

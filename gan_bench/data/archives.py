@@ -81,7 +81,8 @@ class MnistArchives(Dataset):
                 raise InputError(f"{path} is not readable: check its permissions, {hint}")
             if offline:
                 raise InputError(
-                    f"{self.title} is not available: {path} is missing and --offline was given; {hint}"
+                    f"{self.title} is not available: {path} is missing and --offline or --dry-run was given; "
+                    f"{hint}"
                 )
             urls = [mirror + name for mirror in self.mirrors()]
             fetch(urls, path, f"md5:{md5}", deadline=deadline, hint=hint, on_event=on_event)

@@ -91,6 +91,19 @@ def resolve_model(name: str, image_size: int | None) -> tuple[str, type[Model], 
     return chosen, model, size
 
 
+def models_of_size(image_size: int | None) -> list[str]:
+    """Return the models that generate images of a size, or all of them; raise InputError where there is none."""
+    found = [name for name in models if image_size is None or image_size in models.get(name).image_sizes]
+    if not found:
+        raise InputError(f"--image-size {image_size}: no model generates such images; type another size")
+    return found
+
+
+def members(alias: str) -> set[str]:
+    """Return the models that share an alias, such as dcgan; empty for any other name."""
+    return {name for name in models if models.get(name).alias == alias}
+
+
 def aliases() -> set[str]:
     """Return the names that several models share."""
     return {alias for name in models if (alias := models.get(name).alias)}

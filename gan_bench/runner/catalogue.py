@@ -7,7 +7,7 @@ from gan_bench.core.matrix import RegularizedLoss
 from gan_bench.core.training_spec import Recipe
 from gan_bench.data.base import datasets
 from gan_bench.losses.base import losses
-from gan_bench.models.base import resolve_model
+from gan_bench.models.base import aliases, models, resolve_model
 from gan_bench.penalties.base import penalty_parts
 
 
@@ -16,6 +16,12 @@ class Registries:
 
     def model(self, name: str, image_size: int | None) -> tuple[str, type[Recipe], int]:
         """Return a model's registered name, its recipe class and its image size."""
+        if name in losses and name not in {*models, *aliases()}:
+            known = ", ".join(sorted({*models, *aliases()}))
+            raise InputError(
+                f"--models {name}: {name} is a loss; type --models {models.names()[0]} --losses {name} "
+                f"(models: {known}, all)"
+            )
         registered, model, size = resolve_model(name, image_size)
         return registered, model.recipe_type, size
 

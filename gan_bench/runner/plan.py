@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from gan_bench.runner.context import RunContext
 
+ALL_MODELS = "all"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -38,6 +40,8 @@ class Plan:
     """Trained runs that lack scores."""
     preset: str
     context: RunContext
+    preset_options: str = ""
+    """What the preset sets because the user did not, as it would be typed."""
 
     @property
     def to_train(self) -> list[TrainingSpec]:
@@ -73,6 +77,7 @@ def plan(matrix: Matrix, options: Options, on_event: OnEvent = ignore_events) ->
     if options.deterministic and device.type == "cuda":
         numerics.use_deterministic_algorithms()
     preset = options.preset or ("quick" if device.type == "cpu" else "standard")
+    preset_options = matrix.preset_options(preset)
     matrix = matrix.with_preset(preset)
     context = make_context(options, device, matrix.dataset)
     matrix = _resolved(matrix, context, on_event)
@@ -83,7 +88,7 @@ def plan(matrix: Matrix, options: Options, on_event: OnEvent = ignore_events) ->
     check_plugins(to_train, context, on_event)
     groups = tuple(group_runs(to_train, options.lanes or 1))
     context = replace(context, profiled=_profiled(groups, options, on_event))
-    return Plan(specs, finished, groups, to_evaluate, preset, context)
+    return Plan(specs, finished, groups, to_evaluate, preset, context, preset_options)
 
 
 def make_context(options: Options, device: torch.device, dataset: str) -> RunContext:
@@ -104,16 +109,21 @@ def _resolved(matrix: Matrix, context: RunContext, on_event: OnEvent) -> Matrix:
     from gan_bench.data import base as data
     from gan_bench.metrics.base import resolve_metrics
     from gan_bench.metrics.extractors.lookup import default_extractor
+    from gan_bench.models.base import models_of_size
     from gan_bench.runner.catalogue import Registries
 
+    if ALL_MODELS in matrix.models:
+        others = [name for name in matrix.models if name != ALL_MODELS]
+        named = tuple(dict.fromkeys([*others, *models_of_size(matrix.image_size)]))
+        matrix = matrix.model_copy(update={"models": named})
     metrics = resolve_metrics(matrix.metrics) if matrix.metrics else None
     precision = _precision(matrix.precision, context.device)
     if matrix.dataset == "auto":  # report misspelt names before anything is downloaded
         matrix.model_copy(update={"dataset": data.FALLBACK, "precision": precision}).expand(Registries())
     options = context.options
     chosen = data.resolve_dataset(matrix.dataset, context.data_root, offline=options.offline, on_event=on_event)
-    named = (default_extractor(chosen) if name == "auto" else name for name in matrix.extractors or ("auto",))
-    extractors = tuple(dict.fromkeys(named))
+    scorers = (default_extractor(chosen) if name == "auto" else name for name in matrix.extractors or ("auto",))
+    extractors = tuple(dict.fromkeys(scorers))
     update = {"dataset": chosen, "precision": precision, "extractors": extractors, "metrics": metrics}
     return matrix.model_copy(update=update)
 

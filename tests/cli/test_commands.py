@@ -57,7 +57,7 @@ def test_the_same_command_again_writes_nothing_and_prints_the_same_results(
     before = _times(out)
     result = invoke(*SMALL, "--models", "vanilla,dcgan", "--seeds", "0-1", "--out", out)
     assert result.exit_code == 0
-    assert "4 runs: 4 finished; digits, preset smoke, on cpu" in result.stderr
+    assert "4 runs: 4 finished; digits, on cpu; preset smoke: sets nothing" in result.stderr
     assert result.stdout == earlier.stdout
     assert _times(out) == before
 
@@ -98,6 +98,15 @@ def test_a_loss_of_a_plugin_can_be_run(invoke: Invoke, tmp_path: Path, borrowed_
     assert "vanilla/cli-plugged" in result.stdout
 
 
+def test_dry_run_downloads_nothing_and_makes_no_folder(invoke: Invoke, tmp_path: Path) -> None:
+    words = ("run", "--models", "vanilla", "--dataset", "mnist", "--data-root", tmp_path / "data" / "mistyped")
+    result = invoke(*words, "--out", tmp_path / "out", "--dry-run")
+    assert result.exit_code == 2
+    assert "mistyped/MNIST/raw" in result.stderr
+    assert "--dry-run was given" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_dry_run_shows_the_plan_and_writes_nothing(
     invoke: Invoke, first: tuple[Result, Path], tmp_path: Path
 ) -> None:
@@ -106,7 +115,8 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
     rows = json_lines(invoke(*words, "--out", out, "--json").stdout)
     assert [row["state"] for row in rows] == ["finished", "finished", "to train"]
     result = invoke(*words, "--out", tmp_path / "new")
-    assert f"3 runs: 3 to train; digits, preset smoke, on cpu; results in {tmp_path / 'new'}\n" in result.stdout
+    summary = "3 runs: 3 to train; digits, on cpu; preset smoke: sets nothing that you did not; results in"
+    assert f"{summary} {tmp_path / 'new'}\n" in result.stdout
     assert re.search(r"\d TFLOP to train\.", result.stdout)
     assert not (tmp_path / "new").exists()
 
@@ -328,6 +338,8 @@ def test_compare_prints_the_difference_and_its_certainty(invoke: Invoke, first: 
     assert "mean over 2 trainings; too few for an interval" in result.stdout
     (line,) = json_lines(invoke("compare", "vanilla", "dcgan28", out, "--json").stdout)
     assert line["metric"] == "fid"
+    by_alias = invoke("compare", "vanilla", "dcgan", out)
+    assert by_alias.stdout == result.stdout.replace("dcgan28", "dcgan")
     swapped = json_lines(invoke("compare", "dcgan28", "vanilla", out, "--json").stdout)[0]
     assert line["a"] == swapped["b"]
     assert line["a"]["mean"] != line["b"]["mean"]

@@ -21,6 +21,14 @@ def test_a_preset_sets_only_what_the_user_did_not(name: str) -> None:
     Matrix.model_validate(plain.model_dump())
 
 
+def test_what_a_preset_sets_is_said_as_it_would_be_typed() -> None:
+    asked = "--seeds 0 --steps 3000 --batch-size 64 --eval-samples 2000 --set width=0.5"
+    assert Matrix(models=("plain",)).preset_options("quick") == asked
+    mine = Matrix(models=("plain",), seeds=(0, 1, 2), epochs=25, settings={"width": 1.0})
+    assert mine.preset_options("quick") == "--batch-size 64 --eval-samples 2000"
+    assert Matrix(models=("plain",), seeds=(1,), eval_samples=9999).preset_options("paper") == ""
+
+
 def test_every_preset_has_a_summary() -> None:
     assert PRESETS.keys() == PRESET_SUMMARIES.keys() == {"smoke", "quick", "standard", "paper"}
 

@@ -118,7 +118,7 @@ def test_archives_are_decoded_in_memory(root: Path) -> None:
 
 
 def test_missing_archive_offline_raises_with_a_hint(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--offline was given; give --data-root FOLDER with Tiny/raw/\*\.gz"):
+    with pytest.raises(InputError, match=r"--dry-run was given; give --data-root FOLDER with Tiny/raw/\*\.gz"):
         Tiny().load(tmp_path, offline=True, on_event=fail_on_event)
 
 

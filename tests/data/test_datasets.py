@@ -138,7 +138,7 @@ def test_auto_falls_back_to_digits_with_a_notice(tmp_path: Path) -> None:
     notices: list[str] = []
     assert resolve_dataset("auto", tmp_path, offline=True, on_event=notices_into(notices)) == "digits"
     assert notices[0].startswith("MNIST is not available; using the embedded `digits` instead.")
-    assert "--offline was given" in notices[0]
+    assert "--offline or --dry-run was given" in notices[0]
 
 
 def test_unknown_data_set_raises_with_the_closest_name() -> None:

@@ -244,7 +244,7 @@ def test_inception_check_raises_if_weights_are_missing(
     monkeypatch.delenv(inception.VARIABLE, raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert source.state() == "missing"
-    with pytest.raises(InputError, match=rf"--offline was given.*{inception.VARIABLE}"):
+    with pytest.raises(InputError, match=rf"--offline or --dry-run was given.*{inception.VARIABLE}"):
         source.check(context(synthetic, tmp_path))
     monkeypatch.setenv(inception.VARIABLE, str(tmp_path / "absent.pth"))
     with pytest.raises(InputError, match="which is not a file"):

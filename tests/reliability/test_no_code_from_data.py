@@ -178,7 +178,7 @@ def test_no_file_of_the_cache_is_unpickled(
     cache = tmp_path / "cache"
     shutil.copytree(score_cache, cache, ignore=shutil.ignore_patterns(".*"))  # other tests write to it meanwhile
     names = sorted(path.relative_to(cache) for path in cache.rglob("*") if path.is_file())
-    assert {name.suffix for name in names} == {".safetensors", ".json"}
+    assert {name.suffix for name in names} == {".safetensors"}
     for name in names:
         (cache / name).write_bytes(KINDS[kind][0]())
     (record,) = kept_results.make_trial(tmp_path / "new", cache, epochs=1).run()

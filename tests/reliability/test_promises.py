@@ -82,7 +82,7 @@ PROMISES = {
         "store/test_reader.py::test_links_out_of_the_results_folder_are_refused",
     ],
     "inert reports": [
-        "reliability/test_inert_reports.py::test_the_page_has_no_script_no_handler_and_no_request",
+        "reliability/test_inert_reports.py::test_the_page_has_no_foreign_script_no_handler_and_no_request",
         "reliability/test_inert_reports.py::test_no_cell_is_a_formula",
         "report/test_write_report.py::test_page_is_self_contained",
         "report/test_write_report.py::test_text_of_a_run_is_escaped",

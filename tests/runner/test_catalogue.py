@@ -47,6 +47,11 @@ def test_an_unknown_penalty_is_refused_with_the_known_ones(loss: str, penalty: s
         REGISTRIES.loss(loss, penalty)
 
 
+def test_a_loss_typed_as_a_model_is_refused_with_what_to_type() -> None:
+    with pytest.raises(InputError, match=r"--models wgan: wgan is a loss; .*--losses wgan .*vanilla, all"):
+        REGISTRIES.model("wgan", None)
+
+
 @pytest.mark.parametrize("name", models.names())
 def test_each_model_resolves_to_itself(name: str) -> None:
     registered, recipe, size = REGISTRIES.model(name, None)

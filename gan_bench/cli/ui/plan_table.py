@@ -16,11 +16,12 @@ FINISHED, TO_TRAIN, TO_EVALUATE = "finished", "to train", "to evaluate"
 
 
 def plan_summary(plan: Plan) -> str:
-    """Return, for instance, `12 runs: 6 finished, 4 to train, 2 to evaluate; mnist, preset quick, on cpu`."""
+    """Return, for instance, `2 runs: 1 finished, 1 to train; mnist, on cpu; preset quick: --batch-size 64`."""
     counts = {FINISHED: len(plan.finished), TO_TRAIN: len(plan.to_train), TO_EVALUATE: len(plan.to_evaluate)}
     parts = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     runs = f"{len(plan.specs)} run{'s' * (len(plan.specs) != 1)}"
-    return f"{runs}: {parts}; {plan.specs[0].dataset}, preset {plan.preset}, on {plan.device}"
+    preset = f"; preset {plan.preset}: {plan.preset_options or 'sets nothing that you did not'}"
+    return f"{runs}: {parts}; {plan.specs[0].dataset}, on {plan.device}{preset}"
 
 
 def print_plan(plan: Plan, options: Options, as_json: bool) -> None:

@@ -85,7 +85,9 @@ class Inception(ExtractorSource):
         if os.environ.get(VARIABLE):
             raise InputError(f"{VARIABLE} is {path}, which is not a file: {HINT}")
         if context.offline:
-            raise InputError(f"the weights of inception are missing at {path} and --offline was given: {HINT}")
+            raise InputError(
+                f"the weights of inception are missing at {path} and --offline or --dry-run was given: {HINT}"
+            )
 
     def build(self, context: ExtractorContext) -> Extractor:
         """Return the extractor; raise InputError where its weights are unavailable."""
