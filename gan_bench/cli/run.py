@@ -57,12 +57,14 @@ def run(**given: Any) -> None:
         options = options.model_copy(update={"offline": True})  # a question changes nothing
     runs: list[StoredRun] = []
     with ProgressDisplay(as_json) as display:
-        from gan_bench import api
-        from gan_bench.report.dataframes import primary_scores
         from gan_bench.runner import plan
 
         planned = plan.plan(matrix, options, display)
         display.expect(plan_summary(planned), planned.specs, finished=len(planned.finished))
+
+        from gan_bench import api
+        from gan_bench.report.dataframes import primary_scores
+
         if not dry_run:
             for run in stored_runs(out, planned.finished):
                 display.show_earlier(run.record, primary_scores(run))
