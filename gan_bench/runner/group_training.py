@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from gan_bench.runner.evaluate import report_progress
 from gan_bench.runner.run_state import RunState, utc_now
 from gan_bench.store.store import Store
 from gan_bench.training import warmup
+from gan_bench.training.divergence import CHECK_STEPS
 from gan_bench.training.profile import profile_steps
 from gan_bench.training.sampling import GRID_SIDE, evaluation_stream, image_grid
 from gan_bench.training.trainer import Trainer
@@ -67,12 +67,13 @@ class GroupTraining:
         try:
             trainer = self._start()
             while not trainer.finished and self._active():
-                trainer.train_steps(self._report_steps(trainer), lambda: self._checkpoint_is_due(trainer))
+                trainer.train_steps(self._report_steps(trainer), lambda: self._pause_is_due(trainer))
                 self._note_memory()
+                self._end_diverged(trainer)
                 if self._checkpoint_is_due(trainer):
                     self._save(trainer)
                 signals.check()
-                if trainer.epoch_is_trained:
+                if trainer.epoch_is_trained and self._active():
                     self._finish_epoch(trainer)
             for run in self._active():
                 self.store.add_scores(run.spec, run.best)
@@ -129,6 +130,10 @@ class GroupTraining:
         for run in self.runs:
             run.peak_memory_bytes = max(peak, run.peak_memory_bytes or 0)
 
+    def _pause_is_due(self, trainer: Trainer) -> bool:
+        """Return whether to look for divergence, which every checkpoint waits for."""
+        return trainer.step % CHECK_STEPS == 0 or self._checkpoint_is_due(trainer)
+
     def _checkpoint_is_due(self, trainer: Trainer) -> bool:
         """Return whether a checkpoint is due before the epoch is finished: by time, or ahead of an evaluation."""
         if signals.stop_requested():
@@ -154,8 +159,6 @@ class GroupTraining:
             epoch = epochs[run.lane]
             run.train_seconds += epoch.epoch_seconds
             self.store.add_epoch(run.spec, epoch)
-            if not self._is_healthy(run, epoch, trainer):
-                continue
             samples = trainer.sampler(run.lane).sample(GRID_SIDE**2, "grid")
             self.store.add_grid(run.spec, epoch.epoch, image_grid(samples))
             if self._evaluation_is_due(trainer, epoch.epoch):
@@ -165,15 +168,13 @@ class GroupTraining:
         for run in self._active():
             self.on_event(events.EpochFinished(run.spec.run_id, epochs[run.lane]))
 
-    def _is_healthy(self, run: RunState, epoch: EpochRecord, trainer: Trainer) -> bool:
-        """Record a run whose losses or weights are not finite as diverged; the other lanes continue."""
-        losses = {"d_loss": epoch.d_loss, "g_loss": epoch.g_loss}
-        faults = [f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value)]
-        if not faults and not trainer.group.is_finite(run.lane):
-            faults = ["a weight is not finite"]
-        if faults:
-            self._record(run, "diverged", f"{' and '.join(faults)} in epoch {epoch.epoch}")
-        return not faults
+    def _end_diverged(self, trainer: Trainer) -> None:
+        """Record runs whose losses or weights left any sane range as diverged; the other lanes continue."""
+        reasons = trainer.divergence()
+        for run in self._active():
+            if run.lane in reasons:
+                run.train_seconds += trainer.open_epoch_seconds
+                self._record(run, "diverged", reasons[run.lane])
 
     def _evaluate(self, run: RunState, epoch: EpochRecord, trainer: Trainer) -> None:
         """Evaluate a run during training (--eval-every), and keep its weights if they are the best so far."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_bench.training.divergence import DivergenceWatch
 from gan_bench.training.rng import LaneRng
 from gan_bench.training.step import MEASURES
 
@@ -43,6 +44,7 @@ class Epoch:
         self._cursor = torch.zeros((), dtype=torch.int64, device=device)
         self._offsets = torch.split(torch.arange(self._images_per_step, device=device), batch_size)
         self._sums = torch.zeros(len(MEASURES), len(streams), device=device, dtype=dtype)
+        self.watch = DivergenceWatch(len(streams), device, dtype)
 
     @property
     def count(self) -> int:
@@ -61,6 +63,7 @@ class Epoch:
         for lane in range(len(self._streams)):
             self._permute(lane)
         self._sums.zero_()
+        self.watch.reset(start)
         self.rewind()
 
     def rewind(self) -> None:
@@ -74,6 +77,7 @@ class Epoch:
     def add(self, measures: Tensor) -> None:
         """Add a step's MEASURES [4, lanes] to the sums and advance the cursor."""
         self._sums += measures
+        self.watch.add(measures)
         self._cursor += self._images_per_step
 
     def sums(self) -> Tensor:
@@ -100,6 +104,7 @@ class Epoch:
     def load(self, lane: int, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
         """Restore a lane's epoch from `lane_state`; its streams must be loaded first."""
         self.is_open = "position" in state
+        self.watch.reset(int(state["step"]))
         if not self.is_open:
             return
         self.position, self.seconds = int(state["position"]), float(state["epoch_seconds"])

@@ -40,11 +40,6 @@ class GroupState:
         counts = [sum(value[0].numel() for value in net.params.values()) for net in (self.g, self.d)]
         return counts[0], counts[1]
 
-    def is_finite(self, lane: int) -> bool:
-        """Return whether every parameter of the lane is finite."""
-        params = [value[lane] for net in (self.g, self.d) for value in net.params.values()]
-        return bool(torch.stack([value.isfinite().all() for value in params]).all().item())
-
     def arrays(self, lane: int) -> dict[str, Any]:
         """Return a copy of the lane: parameters, buffers and moments of both networks, and the random streams."""
         return (

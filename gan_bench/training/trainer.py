@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import torch
@@ -117,6 +117,15 @@ class Trainer:
     def epoch_is_trained(self) -> bool:
         """Whether all steps of the open epoch are made."""
         return self._epoch.is_trained
+
+    @property
+    def open_epoch_seconds(self) -> float:
+        """Seconds trained of the open epoch; 0 if none is open."""
+        return self._epoch.seconds if self._epoch.is_open else 0.0
+
+    def divergence(self) -> Mapping[int, str]:
+        """Return why each diverged lane did, by lane, as of the open epoch; waits for the device."""
+        return self._epoch.watch.reasons(self.g, self.d, self.step)
 
     @property
     def g_net(self) -> nn.Module:

@@ -19,7 +19,7 @@ def fail_to_capture(trainer: Trainer) -> None:
 
     def synchronizing(penalized=None) -> None:
         advance(penalized)
-        trainer.group.is_finite(0)
+        not trainer.divergence()
 
     trainer.advance = synchronizing
     warmup.capture(trainer, notices.append)

@@ -163,8 +163,7 @@ def test_precision_bf16_trains_with_a_penalty(model):
     spec = case(model, "wgan-gp", precision="bf16")
     trainer = Trainer([spec, case(model, "wgan-gp", precision="bf16", seed=1)], random_batch(28), CPU)
     trainer.train_epoch()
-    assert trainer.group.is_finite(0)
-    assert trainer.group.is_finite(1)
+    assert not trainer.divergence()
 
 
 def test_flops_count_updates_of_d_and_the_share_of_a_lazy_penalty():
