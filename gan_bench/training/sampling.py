@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gan_bench.core.records import Images
 
 GRID_SIDE = 8
+NOISE_BLOCK = 500
+"""Rows of noise that are drawn at once, whatever the number of images."""
 
 
 def evaluation_stream(draw: int) -> str:
@@ -85,8 +87,11 @@ class Sampler:
         return floats.round_().clamp_(0, 255).to(torch.uint8)
 
     def _noise(self, count: int, stream: str, seed: int) -> Tensor:
+        """Return noise [count, Z] in whole blocks: torch draws other numbers for another number of elements."""
         rng = make_rng(seed, stream, self._device)
-        return latent_noise(self._recipe.noise, (count, self._recipe.z_dim), rng, self._dtype)
+        shape, blocks = (NOISE_BLOCK, self._recipe.z_dim), -(-count // NOISE_BLOCK)
+        drawn = [latent_noise(self._recipe.noise, shape, rng, self._dtype) for _ in range(blocks)]
+        return torch.cat(drawn)[:count]
 
     def _forward(self, tensors: state.Tensors, noise: Tensor) -> Tensor:
         if self._batch_norm == "batch":  # a forward in training mode updates running statistics: of copies

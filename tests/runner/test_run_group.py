@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import re
 import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -162,13 +163,21 @@ def test_a_diverging_lane_leaves_its_neighbour_bit_identical(trial: Make, monkey
     monkeypatch.setattr(DivergingLoss, "calls", 0)
     zero, one = diverging.run()
     assert (zero.status, one.status) == ("done", "diverged")
-    assert one.reason == "d_loss is nan and g_loss is nan in epoch 2"
+    assert one.reason == "d_loss is nan and g_loss is nan at step 5"
     assert_equal_runs(diverging.folders()[0], clean.folders()[0])
-    assert len(epoch_rows(diverging.folders()[1])) == 2
+    assert len(epoch_rows(diverging.folders()[1])) == 1, "the second epoch was not completed"
     assert score_values(diverging.folders()[1]) == []
     assert not (diverging.folders()[1] / "samples" / "epoch_0002.png").exists(), "nothing can be drawn from NaN"
     plan = diverging.plan()
     assert (len(plan.finished), plan.groups, plan.to_evaluate) == (2, (), ()), "a diverged run is a result"
+
+
+def test_an_absurd_run_ends_within_its_epoch(trial: Make) -> None:
+    """An epoch of 256 steps; the losses are finite, and out of range from the first steps on."""
+    (record,) = trial(lrs=((9.9, 9.9),), batch_size=8, epochs=1).run()
+    assert (record.status, record.steps, record.epochs, record.verdict) == ("diverged", 50, 0, "")
+    assert re.fullmatch(r"(d_loss|g_loss) is .*e\+.* at step \d", record.reason)
+    assert record.train_seconds > 0
 
 
 def test_a_model_that_raises_fails_alone_and_is_retried(trial: Make) -> None:
