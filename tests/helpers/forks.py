@@ -51,6 +51,7 @@ class Launch:
     of_run: str = ""
     """Only events of runs whose id contains this are moments."""
     limits: dict[str, int] = field(default_factory=dict)
+    """Of the process and its workers, by the names of `resource.RLIMIT_...`."""
     stdout: Path | None = None
     """A named pipe for the output; the log otherwise."""
     report: bool = False
@@ -151,7 +152,7 @@ def _main(launch: Launch, address: str) -> None:
     os.dup2(out, 2)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
     os.environ.update(XDG_CACHE_HOME=str(launch.cache))
-    _workers_by_fork(launch.log.with_suffix(".pids"), address)
+    _workers_by_fork(launch.log.with_suffix(".pids"), address, launch.limits)
     os.fsync = lambda descriptor: None  # slow, and only a power cut would show the difference
     from gan_bench import api
     from gan_bench.cli import main
@@ -165,8 +166,8 @@ def _main(launch: Launch, address: str) -> None:
     main.main(args=list(launch.arguments), prog_name="gan-bench")
 
 
-def _workers_by_fork(pids: Path, address: str) -> None:
-    """Let `spawn` mean a fork of the server, and write down the pids of the processes that this one starts."""
+def _workers_by_fork(pids: Path, address: str, limits: dict[str, int]) -> None:
+    """Let `spawn` mean a fork of the server with these limits, and write down the pids of new processes."""
     server = _server()
     server.__dict__.update(_forkserver_address=address, ensure_running=lambda: None)
     get_context, start = multiprocessing.get_context, BaseProcess.start
@@ -176,6 +177,8 @@ def _workers_by_fork(pids: Path, address: str) -> None:
 
     def noted(self: BaseProcess) -> None:
         start(self)
+        for name, value in limits.items():  # which a fork of the server does not inherit
+            resource.prlimit(self.pid or 0, getattr(resource, f"RLIMIT_{name}"), (value, value))
         with pids.open("a") as file:
             file.write(f"{self.pid}\n")
 

@@ -27,7 +27,7 @@ EVERY_STEP = 1e-9
 def make_options(out: Path, cache: Path) -> gb.Options:
     return gb.Options(
         out=out, preset="smoke", device="cpu", cache_dir=cache, offline=True, checkpoint_every=EVERY_STEP,
-        eval_every=1,
+        eval_every=1, executor="in-process",
     )  # fmt: skip
 
 

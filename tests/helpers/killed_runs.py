@@ -38,7 +38,7 @@ def main() -> None:
     )  # fmt: skip
     base = {
         "preset": "smoke", "device": "cpu", "cache_dir": cache, "offline": True, "checkpoint_every": 0.05,
-        "eval_every": 3,
+        "eval_every": 3, "executor": "in-process",
     }  # fmt: skip
     rehearse(matrix, gb.Options(out=root / "before", **base))
     started = time.monotonic()

@@ -152,7 +152,7 @@ def test_no_file_of_a_results_folder_is_unpickled(
     monkeypatch.setattr(write_report, "render_plots", kept_results.read_pictures_only)
     monkeypatch.setenv("XDG_CACHE_HOME", str(score_cache.parents[1]))
     names = [name for name in kept_results.names(kept) if (kept / name).is_file()]
-    assert len(names) > 40, "the folder has fewer files than before"
+    assert len(names) > 35, "the folder has fewer files than before"
     written = [name for name in names if name.parts[0] == "report"]  # never read: all are bombs at once
     read = [name for name in names if name not in written]
     binary = [[name for name in read if name.suffix == suffix] for suffix in (".safetensors", ".png")]

@@ -157,7 +157,10 @@ def _receive(worker: _Worker, on_event: OnEvent, on_worker_death: OnWorkerDeath)
         case Done(fault):
             group, worker.group = worker.group, None
             if fault and group is not None:
-                on_worker_death(group, fault, worker.log_tail())
+                log = worker.log_tail()
+                _terminate([worker])  # it may hold leases that it can't release, or have no file handle left
+                on_worker_death(group, fault, log)
+                return False
         case event:
             on_event(event)
     return True
