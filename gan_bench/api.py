@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from gan_bench.core.private_folder import provide_home
 from gan_bench.core.records import LeftOut, RunRecord, StoredRun
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.runner.plan import Plan, make_context, plan
+from gan_bench.store.replacement import Replacement
 from gan_bench.store.store import Store
 
 if TYPE_CHECKING:
@@ -53,11 +55,14 @@ def execute(planned: Plan, on_event: OnEvent = ignore_events) -> list[RunRecord]
     from gan_bench.runner.scheduler import Scheduler
 
     context, options = planned.context, planned.options
-    store = Store.open(options.out, create=True, on_event=on_event)
-    if options.fresh:
-        for spec in planned.to_train:
-            store.discard(spec)
-    store.expect(planned.to_train)
+    results = store = Store.open(options.out, create=True, on_event=on_event)
+    results.expect(planned.to_train)
+    replacement: Replacement | None = None
+    if options.fresh and planned.to_train:
+        replacement = Replacement(options.out, planned.specs, on_event)
+        store = replacement.start(planned.to_train)
+        context = replace(context, options=options.model_copy(update={"out": replacement.folder}))
+        on_event = replacement.listener(on_event)
     jobs = min(options.jobs, max(1, len(planned.groups) + len(planned.to_evaluate)))
     threads = max(1, torch.get_num_threads() // jobs)
     with signals.handle_signals():
@@ -65,6 +70,7 @@ def execute(planned: Plan, on_event: OnEvent = ignore_events) -> list[RunRecord]
         lanes = options.lanes or _with_threads(
             threads, lambda: choose_lanes(planned.to_train, context, store, jobs, on_event)
         )
+        is_complete = evaluation.completion(store, context, on_event)
         groups = group_runs(planned.to_train, lanes) + [Group((spec,)) for spec in planned.to_evaluate]
         Scheduler(
             store=store,
@@ -73,12 +79,17 @@ def execute(planned: Plan, on_event: OnEvent = ignore_events) -> list[RunRecord]
             options=options.model_copy(update={"jobs": jobs}),
             lanes=lanes,
             threads=threads,
-            is_complete=evaluation.completion(store, context, on_event),
+            is_complete=lambda spec: is_complete(spec) or bool(replacement and not replacement.is_pending(spec)),
             on_event=on_event,
         ).schedule(groups)
         signals.check()  # a signal at the very end: leave without writing a report
-    records = (store.outcome(spec) for spec in planned.specs)
-    return [record for record in records if record]
+    outcomes = [store.outcome(spec) for spec in planned.specs]
+    if replacement:
+        for record in filter(None, outcomes):
+            replacement.commit(record)
+        replacement.end()
+        outcomes = [record or results.outcome(spec) for record, spec in zip(outcomes, planned.specs, strict=True)]
+    return [record for record in outcomes if record]
 
 
 def evaluate(
@@ -92,8 +103,6 @@ def evaluate(
     `runs` are run ids or beginnings of them (see `choose_runs`); `all` is every run that is done. Existing scores
     are not computed again. Raises InputError for unknown or untrained runs, and for an invalid evaluation.
     """
-    from dataclasses import replace
-
     from gan_bench.core.registry import load_plugins
     from gan_bench.devices import select
     from gan_bench.metrics.base import resolve_metrics

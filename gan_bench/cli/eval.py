@@ -47,7 +47,9 @@ def eval_(**given: Any) -> None:
         api.evaluate([spec.run_id for spec in specs], evaluation, options, display)
         display.note("writing the report")
         api.write_report(options.out)
-    conclude(stored_runs(options.out, specs), options.out, as_json, list(display.protocols))
+    evaluated = stored_runs(options.out, specs)
+    records = [run.record for run in evaluated]
+    conclude(evaluated, records, options.out, as_json, list(display.protocols))
 
 
 def typed_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:

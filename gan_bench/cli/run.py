@@ -17,7 +17,7 @@ from gan_bench.core.parsing import parse_settings
 
 if TYPE_CHECKING:
     from gan_bench.core.matrix import Matrix
-    from gan_bench.core.records import StoredRun
+    from gan_bench.core.records import RunRecord, StoredRun
     from gan_bench.core.training_spec import TrainingSpec
 
 LENGTH = ("epochs", "steps", "batch_size")
@@ -56,6 +56,7 @@ def run(**given: Any) -> None:
     if dry_run:
         options = options.model_copy(update={"offline": True})  # a question changes nothing
     runs: list[StoredRun] = []
+    records: list[RunRecord] = []
     with ProgressDisplay(as_json) as display:
         from gan_bench.runner import plan
 
@@ -68,7 +69,7 @@ def run(**given: Any) -> None:
         if not dry_run:
             for run in stored_runs(out, planned.finished):
                 display.show_earlier(run.record, primary_scores(run))
-            api.execute(planned, display)
+            records = api.execute(planned, display)
             runs = stored_runs(out, planned.specs)
         if runs:
             display.note("writing the report")
@@ -76,7 +77,7 @@ def run(**given: Any) -> None:
     if dry_run:
         print_plan(planned, options, as_json)
     else:
-        conclude(runs, out, as_json, list(display.protocols))
+        conclude(runs, records, out, as_json, list(display.protocols))
 
 
 def stored_runs(out: Path, specs: Sequence[TrainingSpec]) -> list[StoredRun]:
@@ -91,14 +92,23 @@ def stored_runs(out: Path, specs: Sequence[TrainingSpec]) -> list[StoredRun]:
     return [run for run in runs if run.record.run_id in wanted]
 
 
-def conclude(runs: Sequence[StoredRun], out: Path, as_json: bool, protocols: Sequence[str] = ()) -> None:
-    """Print the results; exit with 1 if the training or the evaluation of a run failed."""
+def conclude(
+    runs: Sequence[StoredRun],
+    records: Sequence[RunRecord],
+    out: Path,
+    as_json: bool,
+    protocols: Sequence[str] = (),
+) -> None:
+    """Print the results; exit with 1 if one of `records` is of a run whose training or evaluation failed.
+
+    With `--fresh`, they are of the new trainings, and `runs` still has the earlier result of one that failed.
+    """
     from gan_bench.cli.ui.output import one_line, print_error_line
     from gan_bench.cli.ui.tables import print_runs
 
     if runs and not as_json:
         print_runs(runs, out / "report" / "index.html", protocols)
-    failed = [run.record for run in runs if run.record.failure]
+    failed = [record for record in records if record.failure]
     for record in failed:
         print_error_line(f"failed: {record.run_id}: {one_line(record.failure)}")
     if failed:

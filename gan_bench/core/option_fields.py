@@ -83,7 +83,9 @@ class OptionFields(Fields):
     plugins: Annotated[
         tuple[Path, ...], Flag("A Python file that registers models, losses, ...", name="--plugin")
     ] = ()
-    fresh: Annotated[bool, Flag("Discard earlier results of these runs.")] = False
+    fresh: Annotated[bool, Flag("Train finished runs again; a result stays until its new one is finished.")] = (
+        False
+    )
     fail_fast: Annotated[bool, Flag("Start nothing new after a run has failed.")] = False
     retry_failed: Annotated[bool, Flag("Retry runs that failed earlier.", off="--no-retry-failed")] = True
     retries: Annotated[int, Interval(ge=0, le=100), Flag("Immediate retries per failed run.", metavar="N")] = 0

@@ -16,6 +16,7 @@ from gan_bench.core.matrix import Group, Matrix, first_of_each_program, group_ru
 from gan_bench.core.options import Options
 from gan_bench.core.registry import load_plugins
 from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.store.replacement import Replacement
 from gan_bench.store.results_folder import has_results
 from gan_bench.store.store import Store
 
@@ -174,7 +175,13 @@ def _split(
     from gan_bench.runner.evaluate import is_evaluated
 
     options = context.options
-    if options.fresh or not has_results(options.out):
+    replacement = Replacement(options.out, specs, on_event)
+    if options.fresh:
+        replaced = [spec for spec in specs if replacement.is_started and not replacement.is_pending(spec)]
+        return tuple(replaced), [spec for spec in specs if spec not in replaced], ()
+    if replacement.is_started:
+        on_event(Notice(f"--fresh was interrupted: add it to replace the rest, or remove {replacement.folder}"))
+    if not has_results(options.out):
         return (), list(specs), ()
     store = Store.open(options.out, create=False, on_event=on_event)
     finished: list[TrainingSpec] = []

@@ -29,14 +29,17 @@ def run_group(group: Group, on_event: OnEvent, *, context: RunContext) -> None:
     restored.
     """
     load_plugins(context.options.plugins)
-    store = Store.open(context.options.out, create=False, on_event=on_event)
+    fresh = context.options.fresh
+    store = Store.open(context.options.out, create=fresh, on_event=on_event)
     claimed: list[TrainingSpec] = []
     try:
         claimed.extend(spec for spec in group.specs if store.claim(spec))
-        untrained = [spec for spec in claimed if not store.is_trained(spec)]
+        # with --fresh, another process may have moved a run into place: see `Replacement`
+        present = [spec for spec in claimed if store.is_expected(spec) or not fresh]
+        untrained = [spec for spec in present if not store.is_trained(spec)]
         for specs, checkpoints in _by_step(store, untrained):
             GroupTraining(specs, checkpoints, store, context, on_event).train()
-        for spec in claimed:
+        for spec in present:
             evaluate_run(spec, store, context, on_event)
     except RunTakenError as error:
         on_event(Notice(str(error), group.run_ids))

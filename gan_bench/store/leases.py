@@ -173,6 +173,11 @@ def _parsed(text: bytes) -> Holder | None:
         return None
 
 
+def remove(folder: Path) -> None:
+    """Remove every lease of a run folder; raises OSError."""
+    _remove_older(folder, MAX_NUMBER + 1)
+
+
 def _next_number(folder: Path, dead: Lease | None) -> int:
     """Return the number of the next lease; after the highest possible one, remove all and begin again at 1."""
     if dead is None:
@@ -180,7 +185,7 @@ def _next_number(folder: Path, dead: Lease | None) -> int:
     if dead.number < MAX_NUMBER:
         return dead.number + 1
     try:
-        _remove_older(folder, MAX_NUMBER + 1)
+        remove(folder)
     except OSError as error:
         raise write_error(folder, error) from error
     return 1

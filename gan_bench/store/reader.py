@@ -53,6 +53,10 @@ class Reader:
         record = self.outcome(spec)
         return record is not None and record.status in TRAINED
 
+    def is_expected(self, spec: TrainingSpec) -> bool:
+        """Return whether the run's folder contains a spec, readable or not."""
+        return self._folder(spec).has(SPEC)
+
     def is_running(self, spec: TrainingSpec) -> bool:
         """Return whether some process is working on the run; not where that can't be read."""
         try:
