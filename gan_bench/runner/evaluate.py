@@ -17,7 +17,7 @@ from gan_bench.metrics.verdict import judge
 from gan_bench.runner.context import RunContext
 from gan_bench.store.reader import Reader
 from gan_bench.store.store import Store
-from gan_bench.training.sampling import evaluation_stream
+from gan_bench.training.sampling import NonFiniteImagesError, evaluation_stream
 
 
 def is_evaluated(store: Reader, record: RunRecord, spec: TrainingSpec, evaluator: Evaluator) -> bool:
@@ -30,8 +30,9 @@ def is_evaluated(store: Reader, record: RunRecord, spec: TrainingSpec, evaluator
 def evaluate_run(spec: TrainingSpec, store: Store, context: RunContext, on_event: OnEvent) -> None:
     """Compute the missing scores of a trained run from its stored weights, record them, and report the run.
 
-    Does nothing for a run that is not done. A failure is recorded in `evaluation_failure` and does not change the
-    run's status. Raises RunError where the store can't write.
+    Does nothing for a run that is not done. A generator whose images are not finite makes a run without scores
+    `diverged`. Any other failure is recorded in `evaluation_failure` and does not change the run's status. Raises
+    RunError where the store can't write.
     """
     record = store.outcome(spec)
     if record is None or record.status != "done":
@@ -48,13 +49,21 @@ def evaluate_run(spec: TrainingSpec, store: Store, context: RunContext, on_event
     except Exception as error:
         if isinstance(error, RunError) and not isinstance(error, ReadError):  # the results can't be stored
             raise
-        update = {"evaluation_failure": failure_reason(error), "log_tail": log_tail(traceback.format_exc())}
+        if isinstance(error, NonFiniteImagesError) and not _is_scored(store, record, spec):
+            update = {"status": "diverged", "reason": str(error), "verdict": "", "verdict_reason": ""}
+        else:
+            update = {"evaluation_failure": failure_reason(error), "log_tail": log_tail(traceback.format_exc())}
     changed = record.model_copy(update=update)
     if changed != record or scores:
         seconds = record.eval_seconds + time.perf_counter() - start
         changed = store.add_evaluation(spec, scores, changed.model_copy(update={"eval_seconds": seconds}))
     requested = () if changed.evaluation_failure else evaluator.requested(store.scores(spec), record.steps)
     on_event(RunFinished(changed, tuple(requested)))
+
+
+def _is_scored(store: Reader, record: RunRecord, spec: TrainingSpec) -> bool:
+    """Return whether a run has scores of its last step."""
+    return any((score.checkpoint, score.step) == ("last", record.steps) for score in store.scores(spec))
 
 
 def score_draws(

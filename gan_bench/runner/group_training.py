@@ -23,7 +23,7 @@ from gan_bench.store.store import Store
 from gan_bench.training import warmup
 from gan_bench.training.divergence import CHECK_STEPS
 from gan_bench.training.profile import profile_steps
-from gan_bench.training.sampling import GRID_SIDE, evaluation_stream, image_grid
+from gan_bench.training.sampling import GRID_SIDE, NonFiniteImagesError, evaluation_stream, image_grid
 from gan_bench.training.trainer import Trainer
 
 PROGRESS_SECONDS = 0.2
@@ -159,14 +159,21 @@ class GroupTraining:
             epoch = epochs[run.lane]
             run.train_seconds += epoch.epoch_seconds
             self.store.add_epoch(run.spec, epoch)
-            samples = trainer.sampler(run.lane).sample(GRID_SIDE**2, "grid")
-            self.store.add_grid(run.spec, epoch.epoch, image_grid(samples))
-            if self._evaluation_is_due(trainer, epoch.epoch):
-                self._evaluate(run, epoch, trainer)
+            try:
+                self._sample(run, epoch, trainer)
+            except NonFiniteImagesError as error:
+                self._record(run, "diverged", f"{error} after step {epoch.step}")
         if trainer.finished or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
             self._save(trainer)
         for run in self._active():
             self.on_event(events.EpochFinished(run.spec.run_id, epochs[run.lane]))
+
+    def _sample(self, run: RunState, epoch: EpochRecord, trainer: Trainer) -> None:
+        """Draw an epoch's grid, and evaluate the epoch if that is due."""
+        samples = trainer.sampler(run.lane).sample(GRID_SIDE**2, "grid")
+        self.store.add_grid(run.spec, epoch.epoch, image_grid(samples))
+        if self._evaluation_is_due(trainer, epoch.epoch):
+            self._evaluate(run, epoch, trainer)
 
     def _end_diverged(self, trainer: Trainer) -> None:
         """Record runs whose losses or weights left any sane range as diverged; the other lanes continue."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from gan_bench.core.errors import GanBenchError
 from gan_bench.core.evaluation_spec import SAMPLE_BATCH, STANDING_BATCHES
 from gan_bench.core.option_fields import BatchNormStatistics
 from gan_bench.core.records import Checkpoint
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 GRID_SIDE = 8
 NOISE_BLOCK = 500
 """Rows of noise that are drawn at once, whatever the number of images."""
+
+
+class NonFiniteImagesError(GanBenchError):
+    """A generator returned NaN or infinity in evaluation mode: there are no images to show or to score."""
 
 
 def evaluation_stream(draw: int) -> str:
@@ -71,7 +76,8 @@ class Sampler:
     def sample(self, count: int, stream: str, seed: int | None = None) -> Tensor:
         """Return uint8 images [count, C, H, W], on the device, from a fresh random stream.
 
-        `seed` is the run's by default. Equal calls return equal images.
+        `seed` is the run's by default. Equal calls return equal images. Raises NonFiniteImagesError where a pixel
+        of one of them is NaN or infinite.
         """
         drawn = count
         if self._batch_norm == "batch" and self._layers:  # only full batches: statistics depend on the batch size
@@ -84,6 +90,11 @@ class Sampler:
                 tensors = self._tensors
             images = [self._forward(tensors, part) for part in torch.split(noise, SAMPLE_BATCH)]
         floats = torch.cat([part.float().add(1).mul(127.5) for part in images])[:count]
+        finite = floats.isfinite().flatten(1).all(1)
+        if not finite.all():
+            raise NonFiniteImagesError(
+                f"NaN or infinity in {count - int(finite.sum())} of {count} images sampled in evaluation mode"
+            )
         return floats.round_().clamp_(0, 255).to(torch.uint8)
 
     def _noise(self, count: int, stream: str, seed: int) -> Tensor:

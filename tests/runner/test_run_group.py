@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from helpers.whole_runs import Trial, assert_equal_runs, epoch_rows, interrupt_after, of_type, score_values
 from torch import Tensor, nn
 
@@ -30,6 +31,7 @@ from gan_bench.models.base import models
 from gan_bench.models.vanilla import Vanilla
 from gan_bench.runner import context, group_training, preflight
 from gan_bench.runner.run_group import run_group
+from gan_bench.store import verify
 from gan_bench.store.store import Store
 from gan_bench.training.sampling import Sampler
 from gan_bench.training.trainer import Trainer
@@ -57,11 +59,36 @@ class BrokenModel(Vanilla):
         return nn.Sequential(super().generator(), nn.Linear(3, 3))
 
 
+class BadWhenEvaluated(nn.Module):
+    """Adds `value` to the images in evaluation mode after `after` steps, except to the first `fine` of a batch."""
+
+    value, after, fine = math.nan, 0, 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.calls += 1
+            return images
+        bad = (torch.arange(len(images)) >= self.fine) & (self.calls > self.after)
+        return torch.where(bad.view(-1, 1, 1, 1), images + self.value, images)
+
+
+class BadWhenEvaluatedModel(Vanilla):
+    """A model that trains well, and whose samples are not finite."""
+
+    def generator(self) -> nn.Module:
+        return nn.Sequential(super().generator(), BadWhenEvaluated())
+
+
 @pytest.fixture(autouse=True)
 def _registered(borrowed_registries: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "check_plugins", lambda *given: None)  # they fail in training
     losses.register("test-diverging")(DivergingLoss)
     models.register("test-broken")(BrokenModel)
+    models.register("test-bad-samples")(BadWhenEvaluatedModel)
 
 
 @pytest.fixture
@@ -178,6 +205,49 @@ def test_an_absurd_run_ends_within_its_epoch(trial: Make) -> None:
     assert (record.status, record.steps, record.epochs, record.verdict) == ("diverged", 50, 0, "")
     assert re.fullmatch(r"(d_loss|g_loss) is .*e\+.* at step \d", record.reason)
     assert record.train_seconds > 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("eval_every", [None, 1])
+def test_images_that_are_not_finite_in_evaluation_mode_are_a_divergence(
+    trial: Make, monkeypatch: pytest.MonkeyPatch, value: float, eval_every: int | None
+) -> None:
+    monkeypatch.setattr(BadWhenEvaluated, "value", value)
+    monkeypatch.setattr(BadWhenEvaluated, "after", 6)  # from the second epoch on
+    bad = trial(models=("test-bad-samples", "vanilla"), eval_every=eval_every, metrics=("fid",))
+    record, neighbour = bad.run()
+    assert (record.status, record.verdict, record.epochs) == ("diverged", "", 2)
+    assert record.reason == "NaN or infinity in 64 of 64 images sampled in evaluation mode after step 8"
+    assert neighbour.succeeded
+    plan = bad.plan()
+    assert (len(plan.finished), plan.groups, plan.to_evaluate) == (2, (), ())
+
+
+def test_an_evaluation_that_finds_images_that_are_not_finite_is_a_divergence(
+    trial: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 64 images of a grid are finite, the others of an evaluation are not."""
+    monkeypatch.setattr(BadWhenEvaluated, "fine", 64)
+    bad = trial(models=("test-bad-samples", "vanilla"), metrics=("fid",))
+    record, neighbour = bad.run()
+    assert (record.status, record.verdict, record.evaluation_failure) == ("diverged", "", "")
+    assert record.reason == "NaN or infinity in 96 of 160 images sampled in evaluation mode"
+    assert neighbour.succeeded
+    plan = bad.plan()
+    assert (len(plan.finished), plan.groups, plan.to_evaluate) == (2, (), ())
+    assert verify.inspect(bad.out) == []
+
+
+def test_scored_runs_stay_done_when_another_evaluation_is_not_finite(
+    trial: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BadWhenEvaluated, "fine", 160)
+    (record,) = trial(models=("test-bad-samples",), metrics=("fid",)).run()
+    assert record.succeeded
+    monkeypatch.setattr(BadWhenEvaluated, "fine", 64)
+    (record,) = trial(models=("test-bad-samples",), metrics=("fid",), eval_samples=170).run()
+    assert record.status == "done"
+    assert record.evaluation_failure.startswith("NonFiniteImagesError: NaN or infinity in 106 of 170 images")
 
 
 def test_a_model_that_raises_fails_alone_and_is_retried(trial: Make) -> None:

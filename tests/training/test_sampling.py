@@ -12,7 +12,13 @@ from gan_bench.core.records import Checkpoint
 from gan_bench.models.base import build_model
 from gan_bench.training import precision, sampling
 from gan_bench.training.rng import latent_noise, make_rng
-from gan_bench.training.sampling import evaluation_stream, image_grid, load_sampler, sample_grid
+from gan_bench.training.sampling import (
+    NonFiniteImagesError,
+    evaluation_stream,
+    image_grid,
+    load_sampler,
+    sample_grid,
+)
 from gan_bench.training.trainer import Trainer
 
 SAMPLE_BATCH = 16
@@ -205,3 +211,15 @@ def test_image_grid_has_8_images_per_row(channels, shape):
     assert grid.shape == shape
     first = grid[2:30, 2:30]
     assert np.array_equal(first if channels == 1 else first.transpose(2, 0, 1)[0], images[0, 0].numpy())
+
+
+def test_images_that_are_not_finite_are_refused():
+    trainer = trained("vanilla", (0, 3))
+    bias = [value for name, value in trainer.g.params.items() if name.endswith("bias")][-1]
+    with torch.no_grad():
+        bias[1, 5] = float("nan")
+    assert trainer.sampler(0).sample(9, "grid").dtype == torch.uint8
+    with pytest.raises(
+        NonFiniteImagesError, match="^NaN or infinity in 9 of 9 images sampled in evaluation mode$"
+    ):
+        trainer.sampler(1).sample(9, "grid")
