@@ -147,6 +147,7 @@ def _server() -> Any:
 def _main(launch: Launch, address: str) -> None:
     """Execute the command in a fork."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     out = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(os.open(launch.stdout, os.O_WRONLY) if launch.stdout else out, 1)
     os.dup2(out, 2)
