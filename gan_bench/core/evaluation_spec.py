@@ -22,7 +22,7 @@ STANDING_BATCHES = 50
 class EvaluationSpec(UserInput):
     """What is computed on a trained generator. Not part of a run's identity."""
 
-    metrics: Annotated[tuple[Name, ...], Field(max_length=100)] = ("fid", "is", "kid", "prc", "modes")
+    metrics: Annotated[tuple[Name, ...], Field(max_length=100)] = ("fid", "is", "kid", "prc", "dc", "modes")
     extractors: Annotated[tuple[Name, ...], Field(max_length=100)] = ("auto",)
     """`auto` is the data set's own classifier, or inception where it has no labels."""
     samples: Samples = 10_000

@@ -46,6 +46,8 @@ metrics: Registry[Metric] = Registry("metric", "gan_bench.metrics", "gan_bench.m
 ALIASES = {
     "precision": "prc",
     "recall": "prc",
+    "density": "dc",
+    "coverage": "dc",
     "inception-score": "is",
     "isc": "is",
     "modes_covered": "modes",
@@ -64,6 +66,6 @@ def resolve_metrics(names: Iterable[str]) -> tuple[str, ...]:
     for asked in names:
         name = ALIASES.get(asked.lower(), asked.lower())
         if name not in metrics:
-            raise unknown("metric", asked, [*metrics, "precision", "recall"])
+            raise unknown("metric", asked, [*metrics, *ALIASES])
         resolved[name] = None
     return tuple(resolved)

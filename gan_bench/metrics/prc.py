@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from gan_bench.core.errors import InputError
+from gan_bench.metrics import neighbours
 from gan_bench.metrics.base import Column, Metric, MetricFunction, metrics
 from gan_bench.metrics.extractors.base import Features
 
 NEIGHBOURS = 3
-ROWS = 500
-"""Rows of a block of the distance matrix; larger blocks exceed a CPU's cache."""
 
 
 class PrecisionRecall(Metric):
@@ -32,24 +31,19 @@ class PrecisionRecall(Metric):
 
     def bind(self, real: Features) -> MetricFunction:
         """Return precision and recall relative to `real`; its radii are computed once."""
-        real_radii = _radii(real.features)
+        real_radii = neighbours.radii(real.features, NEIGHBOURS)
 
         def precision_recall(fake: Features) -> Mapping[str, float]:
             precise, recalled = [], torch.zeros_like(real_radii, dtype=torch.bool)
-            blocks = zip(torch.split(fake.features, ROWS), torch.split(_radii(fake.features), ROWS), strict=True)
-            for block, radii in blocks:
+            fake_radii = neighbours.radii(fake.features, NEIGHBOURS)
+            parts = (torch.split(values, neighbours.ROWS) for values in (fake.features, fake_radii))
+            for block, radii in zip(*parts, strict=True):
                 distances = torch.cdist(block, real.features)
                 precise.append((distances <= real_radii).any(1))
                 recalled |= (distances <= radii[:, None]).any(0)
             return {"precision": _share(torch.cat(precise)), "recall": _share(recalled)}
 
         return precision_recall
-
-
-def _radii(features: Tensor) -> Tensor:
-    """Return each image's distance to its third neighbour, [N]; the nearest neighbour is the image itself."""
-    distances = (torch.cdist(block, features) for block in torch.split(features, ROWS))
-    return torch.cat([each.topk(NEIGHBOURS + 1, largest=False, sorted=False).values.amax(1) for each in distances])
 
 
 def _share(images: Tensor) -> float:

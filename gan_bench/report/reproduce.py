@@ -21,6 +21,8 @@ METRICS = {
     "inception_score_std": "is",
     "precision": "prc",
     "recall": "prc",
+    "density": "dc",
+    "coverage": "dc",
     "modes_covered": "modes",
     "modes_kl": "modes",
 }

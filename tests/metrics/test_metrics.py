@@ -17,7 +17,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gan_bench.core.errors import InputError
 from gan_bench.data.base import ImageData
-from gan_bench.metrics import prc
+from gan_bench.metrics import neighbours
 from gan_bench.metrics.base import metrics, resolve_metrics
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.extractors.base import ExtractorContext, Features
@@ -45,7 +45,7 @@ def fid(real: Tensor, fake: Tensor) -> float:
 
 
 def test_built_in_metrics_are_registered() -> None:
-    assert {"fid", "is", "kid", "modes", "prc"} <= set(NAMES)
+    assert {"dc", "fid", "is", "kid", "modes", "prc"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -126,7 +126,7 @@ def test_precision_and_recall_equal_torch_fidelity_for_any_block_size(monkeypatc
     expected = prc_features_to_metric(fake, real, **options)
     assert 0.1 < expected["precision"] < expected["recall"] < 0.97
     for rows in (64, 500):
-        monkeypatch.setattr(prc, "ROWS", rows)
+        monkeypatch.setattr(neighbours, "ROWS", rows)
         values = metrics.get("prc").bind(Features(real, real))(Features(fake, fake))
         assert values == {name: expected[name] for name in ("precision", "recall")}
 
@@ -150,6 +150,45 @@ def test_is_and_kid_checks_require_an_image_per_split_and_two_per_subset() -> No
     for counts in ((1, 100), (100, 1)):
         with pytest.raises(InputError, match="at least 2"):
             metrics.get("kid").check(128, *counts)
+
+
+def plain_density_and_coverage(real: Tensor, fake: Tensor, neighbours: int) -> tuple[float, float]:
+    """The two sums of arXiv 2002.09797, section 3.2, image by image in float64."""
+    real, fake = real.double(), fake.double()
+    inside = torch.zeros(len(real), len(fake), dtype=torch.bool)
+    for i in range(len(real)):
+        others = torch.stack([(real[i] - real[k]).norm() for k in range(len(real)) if k != i])
+        radius = others.sort().values[neighbours - 1]
+        inside[i] = torch.stack([(real[i] - fake[j]).norm() <= radius for j in range(len(fake))])
+    return float(inside.sum()) / (neighbours * len(fake)), float(inside.any(1).double().mean())
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1.3, 0.4), (0.1, 0.2), (1.0, 50.0)])
+def test_density_and_coverage_equal_the_plain_formula_for_any_block_size(
+    monkeypatch: pytest.MonkeyPatch, scale: float, shift: float
+) -> None:
+    real, fake = features(70, 0, dim=6).features, scale * features(90, 1, dim=6).features + shift
+    density, coverage = plain_density_and_coverage(real, fake, 5)
+    assert (density > 0) == (coverage > 0) == (shift < 1)
+    for rows in (16, 500):
+        monkeypatch.setattr(neighbours, "ROWS", rows)
+        values = metrics.get("dc").bind(Features(real, real))(Features(fake, fake))
+        assert values["density"] == pytest.approx(density, abs=1e-12)
+        assert values["coverage"] == pytest.approx(coverage, abs=1e-7)
+
+
+def test_density_exceeds_1_and_coverage_falls_for_few_typical_images() -> None:
+    real = features(200, dim=6).features
+    typical = real[real.norm(dim=1).argsort()[:1]].expand(50, -1) + 1e-3 * features(50, 2, dim=6).features
+    values = metrics.get("dc").bind(Features(real, real))(Features(typical, typical))
+    assert values["density"] > 1.5
+    assert values["coverage"] < 0.2
+
+
+def test_dc_check_requires_more_real_images_than_neighbours() -> None:
+    metrics.get("dc").check(128, 6, 1)
+    with pytest.raises(InputError, match="dc requires more than 5 real images"):
+        metrics.get("dc").check(128, 5, 100)
 
 
 def test_prc_check_requires_more_images_than_neighbours() -> None:
@@ -176,6 +215,7 @@ def test_modes_covers_a_class_from_a_tenth_of_its_real_share() -> None:
     ("names", "resolved"),
     [
         (("precision", "recall"), ("prc",)),
+        (("density", "coverage"), ("dc",)),
         (("FID", "fid"), ("fid",)),
         (("kid", "inception_score_mean"), ("kid", "is")),
     ],

@@ -107,3 +107,11 @@ def test_commands_give_the_plugin_files_that_the_runs_were_given(tmp_path: Path)
     (line,) = commands([plugged])
     assert "--plugin shallow.py --plugin 'my loss.py'" in line
     assert "--plugin" not in commands([build(tmp_path, make_spec(), pictures=False)])[0]
+
+
+def test_columns_of_one_metric_are_asked_for_by_its_name(tmp_path: Path) -> None:
+    spec = make_spec()
+    scores = make_scores(spec)
+    more = [scores[0].model_copy(update={"metric": name}) for name in ("density", "coverage")]
+    (line,) = commands([build(tmp_path, spec, pictures=False, scores=[*scores, *more])])
+    assert "--metrics fid,is,kid,prc,modes,dc --extractors" in line

@@ -219,7 +219,5 @@ def test_images_that_are_not_finite_are_refused():
     with torch.no_grad():
         bias[1, 5] = float("nan")
     assert trainer.sampler(0).sample(9, "grid").dtype == torch.uint8
-    with pytest.raises(
-        NonFiniteImagesError, match="^NaN or infinity in 9 of 9 images sampled in evaluation mode$"
-    ):
+    with pytest.raises(NonFiniteImagesError, match="NaN or infinity in 9 of 9 images sampled in evaluation mode"):
         trainer.sampler(1).sample(9, "grid")
