@@ -23,7 +23,7 @@ from gan_bench.training.checkpoint_fit import require_fit
 def run_group(group: Group, on_event: OnEvent, *, context: RunContext) -> None:
     """Train every untrained run of a group, then evaluate the trained ones.
 
-    Interrupted runs are resumed from their checkpoints; runs that another process holds are left to it. A failure
+    Interrupted runs are resumed from their checkpoints; runs that another process holds are skipped. A failure
     in training or evaluation is recorded with its reason. Only RunError (the store can't write), ListenerError
     (the reader of events is gone) and interrupts are raised. Process-wide settings that user code changes are
     restored.

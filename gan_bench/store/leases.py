@@ -109,7 +109,9 @@ def check(folder: Path) -> int:
     with _guard:
         held, current = _held.get(folder), read(folder)
         if held is None or current is None or not _is_of(current, held):
-            raise RunTakenError(f"{folder.name}: another process has taken over this run, which is left to it")
+            raise RunTakenError(
+                f"{folder.name}: another process has taken over this run; it is not continued here"
+            )
         return current.number
 
 
@@ -233,7 +235,7 @@ def _is_alive(holder: Holder) -> bool | None:
 
 
 def _taken(folder: Path) -> RunTakenError:
-    return RunTakenError(f"{folder.name}: another process is training this run, which is left to it")
+    return RunTakenError(f"{folder.name}: another process is training this run; it is skipped here")
 
 
 def _start_heartbeat() -> None:
