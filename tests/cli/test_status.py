@@ -58,7 +58,7 @@ def test_a_failed_evaluation_is_reported_and_the_run_stays_done(invoke: Invoke, 
     assert (row["status"], row["reason"]) == ("done", f"evaluation failed: {REASON}")
     assert "    the traceback" in lines
     with pytest.raises(SystemExit):
-        conclude([store.find(run.spec.run_id)], out, as_json=True)
+        conclude([], [store.find(run.spec.run_id).record], out, as_json=True)
 
 
 def test_unfinished_runs_are_running_or_pending_with_an_estimate(invoke: Invoke, out: Path) -> None:
@@ -78,7 +78,7 @@ def test_unfinished_runs_are_running_or_pending_with_an_estimate(invoke: Invoke,
 
 def test_run_prints_the_reason_of_a_failed_run_in_one_line(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        conclude(Store.open(out, create=False).runs(), out, as_json=True)
+        conclude([], [run.record for run in Store.open(out, create=False).runs()], out, as_json=True)
     assert capsys.readouterr().err.splitlines() == [
         f"failed: {toy_spec(1).run_id}: {ONE_LINE}",
         f"failed: {toy_spec(2).run_id}: its process died",
