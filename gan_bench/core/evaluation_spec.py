@@ -19,10 +19,14 @@ SAMPLE_BATCH = 500
 STANDING_BATCHES = 50
 
 
+METRICS = ("fid", "is", "kid", "prc", "dc", "modes", "copies", "feature-copies")
+"""Metrics that are computed by default."""
+
+
 class EvaluationSpec(UserInput):
     """What is computed on a trained generator. Not part of a run's identity."""
 
-    metrics: Annotated[tuple[Name, ...], Field(max_length=100)] = ("fid", "is", "kid", "prc", "dc", "modes")
+    metrics: Annotated[tuple[Name, ...], Field(max_length=100)] = METRICS
     extractors: Annotated[tuple[Name, ...], Field(max_length=100)] = ("auto",)
     """`auto` is the data set's own classifier, or inception where it has no labels."""
     samples: Samples = 10_000

@@ -36,7 +36,8 @@ PLUGINS = "plugins"
 """Key of environment.json: the names of the `--plugin` files, without folders."""
 
 Status: TypeAlias = Literal["done", "diverged", "failed"]
-Verdict: TypeAlias = Literal["ok", "collapsed", "memorised", "undertrained", ""]
+Verdict: TypeAlias = Literal["ok", "collapsed", "memorised", "undertrained", "inconclusive", ""]
+"""`inconclusive`: the computed metrics can't tell; empty: not judged, for there are no scores."""
 WhichCheckpoint: TypeAlias = Literal["last", "best"]
 
 

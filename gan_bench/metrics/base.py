@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import torch
+from torch import Tensor
+
 from gan_bench.core.errors import unknown
 from gan_bench.core.registry import Registry
 from gan_bench.metrics.extractors.base import Features
@@ -24,8 +27,8 @@ class Column:
     better: Literal["lower", "higher"]
 
 
-class Metric(ABC):
-    """A comparison of generated with real images in an extractor's features."""
+class BaseMetric(ABC):
+    """What all metrics declare."""
 
     title: str
     source: str
@@ -36,12 +39,50 @@ class Metric(ABC):
     def check(self, feature_dim: int, n_real: int, n_fake: int) -> None:  # noqa: B027 (most need no check)
         """Raise InputError if the metric is undefined for these counts of images."""
 
+
+class Metric(BaseMetric):
+    """A comparison of generated with real images in an extractor's features."""
+
     @abstractmethod
     def bind(self, real: Features) -> MetricFunction:
         """Return the metric with the real features bound; statistics of `real` are computed here, once."""
 
 
-metrics: Registry[Metric] = Registry("metric", "gan_bench.metrics", "gan_bench.metrics")
+@dataclass(frozen=True)
+class TrainingImages:
+    """Training images and held-out ones of the test split, uint8 [N, C, H, W], with their features."""
+
+    train: Tensor
+    held_out: Tensor
+    train_features: Callable[[], Tensor]
+    held_out_features: Callable[[], Tensor]
+    device: torch.device
+    """Where distances are computed."""
+    remember: Callable[[str, Callable[[], Tensor]], Tensor]
+    """Returns an array by name from the cache, or computes and stores it."""
+
+
+@dataclass(frozen=True)
+class ImageFunction:
+    """A metric bound to training images, and the values of held-out images by column."""
+
+    values: Callable[[Tensor, Features], Mapping[str, float]]
+    """Maps generated images, uint8 [N, C, H, W], and their features to one value per column."""
+    real_reference: Mapping[str, float]
+
+
+class ImageMetric(BaseMetric):
+    """A comparison of generated images with each other and with the training images.
+
+    Its real-data reference is what held-out images get, because the training images of the usual one are copies.
+    """
+
+    @abstractmethod
+    def bind_images(self, training: TrainingImages) -> ImageFunction:
+        """Return the metric with the training images bound."""
+
+
+metrics: Registry[Metric | ImageMetric] = Registry("metric", "gan_bench.metrics", "gan_bench.metrics")
 
 ALIASES = {
     "precision": "prc",
@@ -54,6 +95,7 @@ ALIASES = {
     "modes_kl": "modes",
     "kid_mean": "kid",
     "inception_score_mean": "is",
+    "duplicates": "copies",
 }
 
 

@@ -14,7 +14,7 @@ from gan_bench.core.evaluation_spec import EvaluationProtocol, EvaluationSpec, W
 from gan_bench.core.events import OnEvent
 from gan_bench.core.records import Score, WhichCheckpoint
 from gan_bench.data.base import ImageData, resized
-from gan_bench.metrics.base import Metric, metrics, resolve_metrics
+from gan_bench.metrics.base import ImageMetric, Metric, metrics, resolve_metrics
 from gan_bench.metrics.cache_folder import trusted_cache
 from gan_bench.metrics.extractors.base import (
     Extractor,
@@ -66,7 +66,7 @@ class Evaluator:
         self.n_real, self.n_fake = self.images.n_real, self.images.n_fake
         chosen = {name: metrics.get(name) for name in resolve_metrics(spec.metrics)}
         names = dict.fromkeys(default_extractor(data.name) if n == "auto" else n for n in spec.extractors)
-        self._metrics: list[tuple[ExtractorSource, dict[str, Metric]]] = []
+        self._metrics: list[tuple[ExtractorSource, dict[str, Metric | ImageMetric]]] = []
         for source in map(find_extractor, names):
             self._metrics.append((source, self._applicable(source, chosen)))
         self._prepared: list[PreparedExtractor] | None = None
@@ -154,7 +154,9 @@ class Evaluator:
             ]
         return scores
 
-    def _applicable(self, source: ExtractorSource, chosen: dict[str, Metric]) -> dict[str, Metric]:
+    def _applicable(
+        self, source: ExtractorSource, chosen: dict[str, Metric | ImageMetric]
+    ) -> dict[str, Metric | ImageMetric]:
         """Return the metrics that can be computed with an extractor; raise InputError if there are none."""
         source.check(self.context)
         own = source.dataset == self.data.name

@@ -10,7 +10,15 @@ from torch import Tensor
 from gan_bench.core.errors import InputError
 from gan_bench.core.evaluation_spec import EvaluationProtocol
 from gan_bench.devices import numerics
-from gan_bench.metrics.base import Column, Metric, metrics
+from gan_bench.metrics.base import (
+    BaseMetric,
+    Column,
+    ImageMetric,
+    Metric,
+    MetricFunction,
+    TrainingImages,
+    metrics,
+)
 from gan_bench.metrics.extractors.base import Extractor, Features, ImageCounter
 from gan_bench.metrics.reference_images import ReferenceImages
 from gan_bench.metrics.score_cache import ScoreCache
@@ -23,7 +31,7 @@ class PreparedExtractor:
         self,
         extractor: Extractor,
         protocol: EvaluationProtocol,
-        applicable: Mapping[str, Metric],
+        applicable: Mapping[str, Metric | ImageMetric],
         images: ReferenceImages,
         cache: ScoreCache,
         counter: ImageCounter,
@@ -35,12 +43,22 @@ class PreparedExtractor:
         fields = protocol.model_dump(mode="json", exclude={"weights", "batch_norm"})
         self._key = {**fields, "device": extractor.device.type}
         real = self._real_features(images).to(extractor.scoring_device)
-        with torch.inference_mode(), numerics.full_precision(extractor.device):
-            self._functions = {name: metric.bind(real) for name, metric in applicable.items()}
         self._applicable, self._n_real = applicable, images.n_real
-        self.real_reference = self._reference("real", images.n_other, images.other)
+        self._functions: dict[str, Callable[[Tensor, Features], Mapping[str, float]]] = {}
+        held_out: dict[str, float] = {}
+        with torch.inference_mode(), numerics.full_precision(extractor.device):
+            training = self._training_images(images)
+            for name, metric in applicable.items():
+                if isinstance(metric, ImageMetric):
+                    bound = metric.bind_images(training)
+                    self._functions[name] = bound.values
+                    held_out |= bound.real_reference
+                else:
+                    self._functions[name] = _of_features(metric.bind(real))
+        of_features = [name for name, metric in applicable.items() if not isinstance(metric, ImageMetric)]
+        self.real_reference = held_out | self._reference("real", images.n_other, images.other, of_features)
         """Values of real images by column; a metric that is undefined for so few images has none."""
-        self.noise_reference = self._reference("noise", images.n_fake, images.noise)
+        self.noise_reference = self._reference("noise", images.n_fake, images.noise, applicable)
         """Values of uniform noise by column."""
 
     def values(
@@ -49,8 +67,11 @@ class PreparedExtractor:
         """Return the values for uint8 [N, C, H, W] of the native size by column, of all metrics or of some."""
         features = self.extractor(images, counter)
         chosen = self._functions if names is None else names
+        found: dict[str, float] = {}
         with torch.inference_mode(), numerics.full_precision(self.extractor.device):
-            return {column: value for name in chosen for column, value in self._functions[name](features).items()}
+            for name in chosen:
+                found |= self._functions[name](images, features)
+        return found
 
     def _real_features(self, images: ReferenceImages) -> Features:
         # features do not depend on the number of generated images
@@ -63,8 +84,35 @@ class PreparedExtractor:
         self._cache.store(key, {"features": found.features, "logits": found.logits})
         return found
 
-    def _reference(self, kind: str, count: int, make_images: Callable[[], Tensor]) -> Mapping[str, float]:
-        names = [name for name, metric in self._applicable.items() if self._is_defined(metric, count)]
+    def _training_images(self, images: ReferenceImages) -> TrainingImages:
+        """Return the training images and held-out ones; what is computed of them is cached by name."""
+        fixed = ("dataset", "dataset_sha256", "extractor", "extractor_sha256", "resize", "seed", "device")
+        key = {name: self._key[name] for name in fixed}
+
+        def remember(name: str, compute: Callable[[], Tensor]) -> Tensor:
+            stored = self._cache.load({**key, "array": name})
+            if stored.keys() != {name}:
+                stored = {name: compute()}
+                self._cache.store({**key, "array": name}, stored)
+            return stored[name].to(self.extractor.scoring_device)
+
+        def features(name: str, of: Tensor) -> Tensor:
+            return remember(name, lambda: self.extractor(of, lambda count: self._counter(0)).features)
+
+        train, held_out = images.train(), images.held_out()
+        return TrainingImages(
+            train,
+            held_out,
+            lambda: features("train_features", train),
+            lambda: features("held_out_features", held_out),
+            self.extractor.scoring_device,
+            remember,
+        )
+
+    def _reference(
+        self, kind: str, count: int, make_images: Callable[[], Tensor], applicable: Iterable[str]
+    ) -> dict[str, float]:
+        names = [name for name in applicable if self._is_defined(self._applicable[name], count)]
         key = {**self._key, "reference": kind, "images": count}
         values = {name: float(value) for name, value in self._cache.load(key).items()}
         if {column.name for column in columns_of(names)} <= values.keys():
@@ -75,12 +123,16 @@ class PreparedExtractor:
             self._cache.store(key, arrays)
         return values
 
-    def _is_defined(self, metric: Metric, n_fake: int) -> bool:
+    def _is_defined(self, metric: BaseMetric, n_fake: int) -> bool:
         try:
             metric.check(self.extractor.feature_dim, self._n_real, n_fake)
         except InputError:
             return False
         return True
+
+
+def _of_features(function: MetricFunction) -> Callable[[Tensor, Features], Mapping[str, float]]:
+    return lambda images, features: function(features)
 
 
 def columns_of(names: Iterable[str]) -> list[Column]:

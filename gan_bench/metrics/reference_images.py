@@ -10,6 +10,8 @@ from gan_bench.core.option_fields import Split
 from gan_bench.data.base import ImageData, resized
 from gan_bench.metrics.fidelity import SEED
 
+MAX_HELD_OUT = 2000
+
 
 class ReferenceImages:
     """Fixed random subsets of both splits, and noise; uint8 [N, C, H, W] of the native size.
@@ -17,15 +19,18 @@ class ReferenceImages:
     `n_fake` is the number of generated images: `samples`, or the training images where there are fewer.
     `n_real` is the number of real images: `samples`, or the images of the reference split where there are fewer.
     `n_other` is the number of images of the other split that the real-data reference is computed on: `n_fake`, or
-    the images of that split where there are fewer.
+    the images of that split where there are fewer. `n_held_out` is the number of images of the test split that are
+    compared with the training images.
     """
 
     def __init__(self, data: ImageData, split: Split, samples: int) -> None:
+        self._data = data
         self._split, self._other_split = (data.test, data.train) if split == "test" else (data.train, data.test)
         self.size: int = data.test.shape[-1]
         self.n_fake = min(samples, len(data.train))
         self.n_real = min(samples, len(self._split))
         self.n_other = min(self.n_fake, len(self._other_split))
+        self.n_held_out = min(MAX_HELD_OUT, len(data.test))
 
     def real(self) -> Tensor:
         """Return images of the reference split, [n_real, C, H, W]."""
@@ -34,6 +39,14 @@ class ReferenceImages:
     def other(self) -> Tensor:
         """Return images of the other split, [n_other, C, H, W]."""
         return resized(self._other_split[subset(len(self._other_split), self.n_other)], self.size)
+
+    def train(self) -> Tensor:
+        """Return all training images, [N, C, H, W]."""
+        return resized(self._data.train, self.size)
+
+    def held_out(self) -> Tensor:
+        """Return images of the test split, [n_held_out, C, H, W]."""
+        return resized(self._data.test[subset(len(self._data.test), self.n_held_out)], self.size)
 
     def noise(self) -> Tensor:
         """Return uniform noise, [n_fake, C, H, W]."""

@@ -23,6 +23,8 @@ VERSUS_BEST = {
     "too few": "no claim (too few seeds)",
     "undertrained": "no claim (undertrained)",
 }
+CHECKS = ("duplicate_share", "pixel_copy_share", "feature_copy_share")
+"""Columns that verdicts rest on; a small difference in them says nothing about quality."""
 DISQUALIFYING = ("memorised", "collapsed")
 """Verdicts that no good score makes up for."""
 
@@ -111,7 +113,7 @@ def _disagreements(data: ReportData, protocol_id: str, ranked: pd.DataFrame) -> 
     scores = data.scores[data.scores["protocol_id"] == protocol_id]
     parts = []
     for metric, title, better in scores[["metric", "title", "better"]].drop_duplicates("metric").to_numpy():
-        if metric == first["metric"] or metric.endswith("_std") or pd.isna(first[metric]):
+        if metric == first["metric"] or metric in CHECKS or metric.endswith("_std") or pd.isna(first[metric]):
             continue
         values = ranked.set_index("label")[metric]
         other = values.idxmin() if better == "lower" else values.idxmax()

@@ -22,6 +22,7 @@ VERDICT_MEANINGS = (
     ("collapsed", "their samples lack variety"),
     ("memorised", "their samples copy training images"),
     ("undertrained", "more training would change their scores"),
+    ("inconclusive", "their metrics do not exclude the other verdicts, see the reasons"),
 )
 
 

@@ -23,6 +23,9 @@ METRICS = {
     "recall": "prc",
     "density": "dc",
     "coverage": "dc",
+    "duplicate_share": "copies",
+    "pixel_copy_share": "copies",
+    "feature_copy_share": "feature-copies",
     "modes_covered": "modes",
     "modes_kl": "modes",
 }

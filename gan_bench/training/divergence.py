@@ -63,6 +63,6 @@ class DivergenceWatch:
 
 def _largest(net: NetState) -> list[float]:
     """Return the magnitude of each lane's largest weight, or NaN where one is NaN."""
-    each = torch.stack([value.flatten(1).abs().amax(1) for value in net.params.values()])
+    each = torch.stack([value.reshape(len(value), -1).abs().amax(1) for value in net.params.values()])
     largest: list[float] = each.amax(0).tolist()
     return largest

@@ -18,7 +18,8 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 from gan_bench.core.errors import InputError
 from gan_bench.data.base import ImageData
 from gan_bench.metrics import neighbours
-from gan_bench.metrics.base import metrics, resolve_metrics
+from gan_bench.metrics.base import ImageMetric, TrainingImages, metrics, resolve_metrics
+from gan_bench.metrics.copies import duplicate_share
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.extractors.base import ExtractorContext, Features
 from gan_bench.metrics.extractors.classifier import ClassifierExtractor
@@ -26,7 +27,8 @@ from gan_bench.metrics.extractors.lookup import find_extractor
 from gan_bench.metrics.fidelity import SEED
 from gan_bench.metrics.kid import SUBSETS, subset_size
 
-NAMES = metrics.names()
+IMAGE_NAMES = [name for name in metrics if isinstance(metrics.get(name), ImageMetric)]
+NAMES = [name for name in metrics if name not in IMAGE_NAMES]
 
 
 def features(n: int, seed: int = 0, dim: int = 16, classes: int = 5) -> Features:
@@ -46,6 +48,7 @@ def fid(real: Tensor, fake: Tensor) -> float:
 
 def test_built_in_metrics_are_registered() -> None:
     assert {"dc", "fid", "is", "kid", "modes", "prc"} <= set(NAMES)
+    assert {"copies", "feature-copies"} <= set(IMAGE_NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,6 +59,90 @@ def test_metric_contract(name: str) -> None:
     assert set(values) == {column.name for column in metric.columns}
     assert all(isinstance(value, float) and math.isfinite(value) for value in values.values())
     assert dict(values) == dict(metric.bind(features(80))(fake)), "not deterministic"
+
+
+def images_with_features(n: int, seed: int) -> tuple[Tensor, Features]:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 1, 6, 6), generator=rng, dtype=torch.uint8), features(n, seed)
+
+
+def training_images(n: int = 120) -> TrainingImages:
+    (train, of_train), (held_out, of_held_out) = images_with_features(n, 0), images_with_features(60, 1)
+    return TrainingImages(
+        train,
+        held_out,
+        lambda: of_train.features,
+        lambda: of_held_out.features,
+        torch.device("cpu"),
+        lambda name, compute: compute(),
+    )
+
+
+@pytest.mark.parametrize("name", IMAGE_NAMES)
+def test_image_metric_contract(name: str) -> None:
+    metric = metrics.get(name)
+    assert isinstance(metric, ImageMetric)
+    bound, fake = metric.bind_images(training_images()), images_with_features(40, 2)
+    values = bound.values(*fake)
+    assert set(values) == set(bound.real_reference) == {column.name for column in metric.columns}
+    for found in (values, bound.real_reference):
+        assert all(isinstance(value, float) and math.isfinite(value) for value in found.values())
+    assert dict(values) == dict(metric.bind_images(training_images()).values(*fake)), "not deterministic"
+
+
+def plain_nearness(query: Tensor, train: Tensor, neighbours: int) -> float:
+    """The distance to the nearest training image over the mean of the nearest ones, in float64."""
+    distances = sorted(float((query.double() - other.double()).norm()) for other in train)[:neighbours]
+    return distances[0] / (sum(distances) / len(distances))
+
+
+def test_copies_equal_the_plain_formula_for_any_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = training_images()
+    images, of_images = images_with_features(30, 5)
+    images[:4], images[9] = training.train[:4], images[8]
+    images[4] = (training.train[4].float() * 0.9).round().to(torch.uint8)
+    spaces = {
+        "copies": (training.train.flatten(1), training.held_out.flatten(1), images.flatten(1)),
+        "feature-copies": (training.train_features(), training.held_out_features(), of_images.features),
+    }
+    for name, (train, held_out, queries) in spaces.items():
+        nearness = [plain_nearness(row, train, 50) for row in held_out]
+        limit = np.quantile(nearness[::2], 0.01)
+        expected = np.mean([plain_nearness(row, train, 50) <= limit for row in queries])
+        of_held_out = np.mean([near <= limit for near in nearness[1::2]])
+        column = "pixel_copy_share" if name == "copies" else "feature_copy_share"
+        for rows in (32, 500):
+            monkeypatch.setattr(neighbours, "ROWS", rows)
+            metric = metrics.get(name)
+            assert isinstance(metric, ImageMetric)
+            bound = metric.bind_images(training)
+            assert bound.values(images, of_images)[column] == pytest.approx(expected)
+            assert bound.real_reference[column] == pytest.approx(of_held_out)
+    assert metrics.get("copies").bind_images(training).values(images, of_images) == {
+        "duplicate_share": pytest.approx(1 / 30),
+        "pixel_copy_share": pytest.approx(5 / 30),
+    }
+
+
+def test_nearness_does_not_depend_on_how_near_images_are_to_each_other() -> None:
+    """Where all training images are alike, a generated one is near to all of them: no copy."""
+    train = torch.rand(200, 5, generator=torch.Generator().manual_seed(0))
+    query = train.mean(0, keepdim=True)
+    wide, narrow = (neighbours.nearest_ratios(query * scale, train * scale, 50) for scale in (1.0, 1e-3))
+    assert narrow.item() == pytest.approx(wide.item(), rel=1e-4)
+    assert neighbours.nearest_ratios(train[:3], train, 50).tolist() == pytest.approx([0, 0, 0], abs=2e-3)
+    same = torch.ones(60, 5)
+    assert neighbours.nearest_ratios(same[:2], same, 50).tolist() == [1.0, 1.0]
+    assert neighbours.nearest_ratios(train[:2], train[2:5], 50).shape == (2,)
+
+
+def test_duplicates_are_images_that_equal_an_earlier_one() -> None:
+    images, _ = images_with_features(10, 0)
+    assert duplicate_share(images) == 0
+    assert duplicate_share(images[torch.tensor([0, 1, 0, 0, 2])]) == pytest.approx(0.4)
+    nearly = images[:1].clone()
+    nearly[0, 0, 0, 0] ^= 1
+    assert duplicate_share(torch.cat([images[:1], nearly])) == 0
 
 
 @pytest.mark.parametrize("name", NAMES)

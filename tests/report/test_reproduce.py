@@ -112,6 +112,9 @@ def test_commands_give_the_plugin_files_that_the_runs_were_given(tmp_path: Path)
 def test_columns_of_one_metric_are_asked_for_by_its_name(tmp_path: Path) -> None:
     spec = make_spec()
     scores = make_scores(spec)
-    more = [scores[0].model_copy(update={"metric": name}) for name in ("density", "coverage")]
+    more = [
+        scores[0].model_copy(update={"metric": name})
+        for name in ("density", "coverage", "duplicate_share", "feature_copy_share")
+    ]
     (line,) = commands([build(tmp_path, spec, pictures=False, scores=[*scores, *more])])
-    assert "--metrics fid,is,kid,prc,modes,dc --extractors" in line
+    assert "--metrics fid,is,kid,prc,modes,dc,copies,feature-copies --extractors" in line

@@ -8,6 +8,7 @@ import math
 import re
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,7 @@ from gan_bench.core.events import (
     RunFinished,
     ignore_events,
 )
+from gan_bench.data.base import datasets
 from gan_bench.losses.base import losses
 from gan_bench.losses.bce import BCE
 from gan_bench.metrics.evaluator import Evaluator
@@ -59,6 +61,27 @@ class BrokenModel(Vanilla):
         return nn.Sequential(super().generator(), nn.Linear(3, 3))
 
 
+class Copier(nn.Module):
+    """Stores the training images of `synthetic`, and returns those that the noise selects."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        images = datasets.get("synthetic").load(Path(), offline=True, on_event=ignore_events).train[:count]
+        self.register_buffer("images", images / 127.5 - 1)
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        chosen = (noise[:, 0].abs() * 9973).long() % len(self.images)
+        return self.images[chosen] + 1e-4 * torch.tanh(self.bias)
+
+
+class CopyingModel(Vanilla):
+    """A model whose generator copies training images."""
+
+    def generator(self) -> nn.Module:
+        return Copier(500)
+
+
 class BadWhenEvaluated(nn.Module):
     """Adds `value` to the images in evaluation mode after `after` steps, except to the first `fine` of a batch."""
 
@@ -88,6 +111,7 @@ def _registered(borrowed_registries: None, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(preflight, "check_plugins", lambda *given: None)  # they fail in training
     losses.register("test-diverging")(DivergingLoss)
     models.register("test-broken")(BrokenModel)
+    models.register("test-copier")(CopyingModel)
     models.register("test-bad-samples")(BadWhenEvaluatedModel)
 
 
@@ -248,6 +272,19 @@ def test_scored_runs_stay_done_when_another_evaluation_is_not_finite(
     (record,) = trial(models=("test-bad-samples",), metrics=("fid",), eval_samples=170).run()
     assert record.status == "done"
     assert record.evaluation_failure.startswith("NonFiniteImagesError: NaN or infinity in 106 of 170 images")
+
+
+def test_a_generator_that_stores_training_images_is_memorised(trial: Make) -> None:
+    record, honest = trial(models=("test-copier", "vanilla"), epochs=1).run()
+    assert (record.status, record.verdict) == ("done", "memorised")
+    assert record.verdict_reason.startswith("100.0% of the images are as near to a training image")
+    assert (honest.status, honest.verdict != "memorised") == ("done", True)
+
+
+def test_without_the_metrics_that_tell_no_run_is_ok(trial: Make) -> None:
+    (record,) = trial(models=("test-copier",), epochs=1, metrics=("fid",)).run()
+    assert record.verdict == "inconclusive"
+    assert "prc, modes, copies would be needed" in record.verdict_reason
 
 
 def test_a_model_that_raises_fails_alone_and_is_retried(trial: Make) -> None:

@@ -57,3 +57,10 @@ def test_absurd_learning_rates_diverge_while_every_loss_is_finite() -> None:
     (epoch,) = trainer.train_epoch()
     assert abs(epoch.g_loss) < float("inf")
     assert "at step" in trainer.divergence()[0]
+
+
+def test_weights_without_dimensions_are_compared() -> None:
+    """A scalar parameter of two lanes has the shape [2]."""
+    net = NetState({"scale": torch.tensor([1.0, 2e6]), "weight": torch.ones(2, 3, 4)}, {})
+    watch = DivergenceWatch(2, CPU, torch.float32)
+    assert watch.reasons(net, NO_WEIGHTS, 7) == {1: "a weight of G is 2e+06 by step 7"}

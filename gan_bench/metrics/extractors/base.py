@@ -32,6 +32,9 @@ class Features:
     def __len__(self) -> int:
         return len(self.features)
 
+    def __getitem__(self, rows: slice) -> Features:
+        return Features(self.features[rows], self.logits[rows])
+
     def to(self, device: torch.device) -> Features:
         """Return a copy on a device."""
         return Features(self.features.to(device), self.logits.to(device))

@@ -26,7 +26,7 @@ COST_CONDITIONS = {
 """Conditions that a fair comparison of times holds equal."""
 LOST = ("diverged", "failed")
 """Outcomes that count as worse than every score."""
-VERDICTS = ("undertrained", "collapsed", "memorised")
+VERDICTS = ("undertrained", "collapsed", "memorised", "inconclusive")
 
 
 def summary_table(scores: pd.DataFrame) -> pd.DataFrame:
