@@ -113,6 +113,7 @@ def evaluate(
     evaluation = evaluation.model_copy(update={"metrics": resolve_metrics(evaluation.metrics)})
     store = Store.open(options.out, create=False, on_event=on_event)
     chosen = choose_runs(store, runs)
+    options = _with_images(options, [run.spec for run in chosen], on_event)
     for run in chosen:
         require_same_model(run)
     specs = [run.spec for run in chosen]
@@ -121,6 +122,29 @@ def evaluate(
     for name in dict.fromkeys(spec.dataset for spec in specs):
         context.evaluator(name, on_event)  # raises InputError for what can't work
     return execute(Plan(tuple(specs), (), (), tuple(specs), "", context), on_event)
+
+
+def _with_images(options: Options, specs: Sequence[TrainingSpec], on_event: OnEvent) -> Options:
+    """Return options whose own images are stored at the size that runs were trained on; registers them.
+
+    Raises InputError for images that none of the runs was trained on.
+    """
+    from dataclasses import replace
+
+    from gan_bench.data.user_images.dataset import open_images, register_source
+
+    sources = []
+    for source in options.image_sources:
+        own = [spec for spec in specs if spec.dataset == source.name]
+        for size in dict.fromkeys([None, *(spec.image_size for spec in own)]):
+            sized = replace(source, image_size=size)
+            if open_images(sized, options, on_event).sha256 in {spec.dataset_sha256 for spec in own}:
+                break
+        else:
+            raise InputError(f"{source.typed}: no chosen run was trained on these images")
+        register_source(sized, options, on_event)
+        sources.append(sized)
+    return options.model_copy(update={"image_sources": tuple(sources)})
 
 
 def load_results(folder: Path | str = DEFAULT_OUT) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from helpers.whole_runs import Trial
 import gan_bench
 from gan_bench import plugins
 from gan_bench.cli.main import main
+from gan_bench.core.image_source import parse_source
 from gan_bench.core.matrix import Matrix
 from gan_bench.core.presets import PRESETS
 from gan_bench.core.registry import Registry, load_plugins
@@ -130,7 +131,7 @@ def matrix_of(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Matrix:
 def check_expansion(matrix: Matrix, preset: str | None) -> None:
     """Names, losses with their penalties, image sizes and `--set` values fit each other."""
     matrix = matrix.with_preset(preset or "quick")
-    dataset = "digits" if matrix.dataset == "auto" else matrix.dataset
+    dataset = "digits" if matrix.dataset == "auto" or parse_source(matrix.dataset) else matrix.dataset
     assert matrix.model_copy(update={"dataset": dataset}).expand(Registries())
 
 

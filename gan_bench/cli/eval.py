@@ -9,6 +9,7 @@ import click
 
 from gan_bench.cli import options as shared
 from gan_bench.core.errors import InputError
+from gan_bench.core.image_source import parse_source
 from gan_bench.core.option_fields import MatrixFields
 
 if TYPE_CHECKING:
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 @click.command("eval")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @shared.evaluation_options
-@shared.shared_options("out", "device", "data_root", "offline", "plugins")
+@shared.shared_options("out", "device", "data_root", "offline", "plugins", "alpha", "skip_bad")
+@shared.shared_options("dataset", of=MatrixFields)
 @shared.json_option
 def eval_(**given: Any) -> None:
     """Evaluate finished runs under another protocol: metrics, extractors, samples, draws, reference split.
 
     RUN is a run id, the beginning of one or more, a run's folder, or all. Scores that a run already has under the
-    protocol are kept; the others are computed from its stored weights.
+    protocol are kept; the others are computed from its stored weights. Runs on your own images need them:
+    --dataset NAME=PATH.
 
     \b
     gan-bench eval all --metrics kid
@@ -38,6 +41,8 @@ def eval_(**given: Any) -> None:
     from gan_bench.store.store import Store
 
     options = shared.make_options(given)
+    source = parse_source(given["dataset"])
+    options = options.model_copy(update={"image_sources": (source,) if source else ()})
     evaluation = EvaluationSpec.from_options(shared.field_values(MatrixFields, given))
     as_json: bool = given["as_json"]
     with ProgressDisplay(as_json) as display:

@@ -54,7 +54,7 @@ def run(**given: Any) -> None:
     matrix, options = _matrix(given), shared.make_options(given)
     dry_run, as_json, out = given["dry_run"], given["as_json"], options.out
     if dry_run:
-        options = options.model_copy(update={"offline": True})  # a question changes nothing
+        options = options.model_copy(update={"offline": True, "write_cache": False})  # a question changes nothing
     runs: list[StoredRun] = []
     records: list[RunRecord] = []
     with ProgressDisplay(as_json) as display:

@@ -64,6 +64,15 @@ class EvaluationProgress:
 
 
 @dataclass(frozen=True)
+class DecodingProgress:
+    """Images of a user's data set decoded so far, of all of them."""
+
+    dataset: str
+    images: int
+    total_images: int
+
+
+@dataclass(frozen=True)
 class RunFinished:
     """A run has its outcome and every score that was asked for."""
 
@@ -72,7 +81,14 @@ class RunFinished:
 
 
 Event: TypeAlias = (
-    Notice | GroupStarted | StepProgress | StepProfiled | EpochFinished | EvaluationProgress | RunFinished
+    Notice
+    | GroupStarted
+    | StepProgress
+    | StepProfiled
+    | EpochFinished
+    | EvaluationProgress
+    | DecodingProgress
+    | RunFinished
 )
 OnEvent: TypeAlias = Callable[[Event], None]
 

@@ -26,6 +26,12 @@ MAX_MATRIX_BYTES = 256 * KIB
 MAX_PLUGIN_BYTES = 16 * MIB
 MAX_ARCHIVE_BYTES = GIB
 """A downloaded archive of a data set, and what is unpacked from it."""
+MAX_PHOTO_BYTES = 256 * MIB
+"""One of a user's own image files."""
+MAX_PHOTO_PIXELS = 89_478_485
+"""Pixels of one image; Pillow's own limit for decompression bombs."""
+MAX_SOURCE_BYTES = 4 * GIB
+"""A zip or array file of images, and the pixels of a data set made from a user's images."""
 MAX_FOLDER_BYTES = 2 * GIB
 """All that is read of one results folder, weights and images apart."""
 

@@ -43,6 +43,9 @@ class Catalogue(Protocol):
     def channels(self, dataset: str) -> int:
         """Return how many channels a data set's images have."""
 
+    def dataset_sha256(self, dataset: str) -> str:
+        """Return the hash of a user's own images; empty for a data set that its name identifies."""
+
 
 class Matrix(MatrixFields, UserInput):
     """The cross product of trainings, and how they are evaluated. None: the preset's value, else the recipe's."""
@@ -155,6 +158,7 @@ class Matrix(MatrixFields, UserInput):
             loss=loss.loss,
             penalty=loss.penalty,
             dataset=self.dataset,
+            dataset_sha256=catalogue.dataset_sha256(self.dataset),
             image_size=size,
             channels=catalogue.channels(self.dataset),
             seed=seed,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Interval, Len
 
+from gan_bench.core.image_source import ImageSource
 from gan_bench.core.limits import MAX_RUNS
 from gan_bench.core.parsing import parse_names, parse_rates, parse_seeds
 
@@ -80,6 +81,14 @@ class OptionFields(Fields):
     cache_dir: Path | None = None
     """Folder for reference features and trained extractors; None: the user's cache."""
     offline: Annotated[bool, Flag("Download nothing.")] = False
+    image_sources: tuple[ImageSource, ...] = ()
+    """Users' own images; a plan adds those of `--dataset NAME=PATH`."""
+    alpha: Annotated[
+        Literal["white", "black"], Flag("Background of transparent images in --dataset NAME=PATH.")
+    ] = "white"
+    skip_bad: Annotated[bool, Flag("Leave out images of --dataset NAME=PATH that can't be read.")] = False
+    write_cache: bool = True
+    """Whether decoded images are cached; a dry run leaves no files."""
     plugins: Annotated[
         tuple[Path, ...], Flag("A Python file that registers models, losses, ...", name="--plugin")
     ] = ()
@@ -117,7 +126,10 @@ class MatrixFields(Fields):
     ]
     losses: Annotated[Names, NamesFlag("bce, hinge, ...; by default each model's own.")] = None
     penalties: Annotated[Names, NamesFlag("none, r1, ...; by default each loss's own.")] = None
-    dataset: Annotated[str, Flag("auto: mnist where available, else digits.")] = "auto"
+    dataset: Annotated[
+        str,
+        Flag("A name, or NAME=PATH: a folder, zip, .npz, .npy or .parquet of images; auto: mnist, else digits."),
+    ] = "auto"
     image_size: Annotated[Literal[28, 32, 64] | None, Flag("Only for models of several sizes.")] = None
     seeds: Annotated[
         Annotated[tuple[Seed, ...], Len(0, MAX_RUNS)] | None,

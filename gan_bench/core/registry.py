@@ -88,6 +88,11 @@ class Registry(Generic[T]):
 
         return decorate
 
+    def replace(self, name: str, entry: T) -> None:
+        """Register an object under a name of the user's choice, in place of an earlier one."""
+        self._discover()
+        self._objects[check_name(self.kind, name)] = entry
+
     def get(self, name: str) -> T:
         """Return the object registered as `name`; raise InputError with the closest names if there is none."""
         self._discover()

@@ -74,6 +74,8 @@ class TrainingSpec(Frozen):
     loss: Name
     penalty: PenaltyName = NO_PENALTY
     dataset: Name
+    dataset_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """Hash of the images, for a user's own; empty for a data set that its name identifies."""
     image_size: Annotated[int, Field(ge=1, le=MAX_IMAGE_SIZE)]
     channels: Literal[1, 3]
     seed: Seed
@@ -95,7 +97,8 @@ class TrainingSpec(Frozen):
 
     def canonical(self) -> str:
         """Return the spec as JSON with sorted keys: equal specs give equal text."""
-        return canonical_json(self.model_dump(mode="json"))
+        without = None if self.dataset_sha256 else {"dataset_sha256"}
+        return canonical_json(self.model_dump(mode="json", exclude=without))
 
     @functools.cached_property
     def sha256(self) -> str:

@@ -63,6 +63,8 @@ class Dataset(ABC):
     n_classes: int
     train_size: int
     test_size: int
+    content_sha256: str = ""
+    """Hash of the loaded arrays, where the name alone does not identify them: a user's own images."""
 
     @abstractmethod
     def is_available(self, root: Path) -> bool:

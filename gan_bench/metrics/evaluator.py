@@ -9,18 +9,19 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from gan_bench.core.cache_folder import trusted_cache
 from gan_bench.core.errors import InputError
 from gan_bench.core.evaluation_spec import EvaluationProtocol, EvaluationSpec, Weights
 from gan_bench.core.events import OnEvent
 from gan_bench.core.records import Score, WhichCheckpoint
 from gan_bench.data.base import ImageData, resized
 from gan_bench.metrics.base import ImageMetric, Metric, metrics, resolve_metrics
-from gan_bench.metrics.cache_folder import trusted_cache
 from gan_bench.metrics.extractors.base import (
     Extractor,
     ExtractorContext,
     ExtractorSource,
     ImageCounter,
+    default_cache,
 )
 from gan_bench.metrics.extractors.lookup import default_extractor, find_extractor
 from gan_bench.metrics.fidelity import SEED, VERSION
@@ -57,7 +58,7 @@ class Evaluator:
         offline: bool,
         on_event: OnEvent,
     ) -> None:
-        folder = trusted_cache(cache_dir, on_event)
+        folder = trusted_cache(cache_dir, default_cache(), on_event)
         self.data = data
         self.spec = spec
         self.context = ExtractorContext(data, device, folder, offline, on_event)

@@ -68,9 +68,10 @@ def _rest(spec: TrainingSpec) -> str:
 
 def _command(rest: dict[str, Any], models: Iterable[str], rates: str, seeds: str, evaluation: list[str]) -> str:
     length = f"--steps {rest['steps']}" if rest["steps"] else f"--epochs {rest['epochs']}"
+    own = "=PATH" if rest["dataset_sha256"] else ""
     parts = [
         f"gan-bench run --models {','.join(models)} --losses {rest['loss']} --penalties {rest['penalty']}",
-        f"--dataset {rest['dataset']} --image-size {rest['image_size']} --seeds {seeds} --lrs {rates}",
+        f"--dataset {rest['dataset']}{own} --image-size {rest['image_size']} --seeds {seeds} --lrs {rates}",
         f"{length} --batch-size {rest['batch_size']} --precision {rest['precision']}",
         *evaluation,
         " ".join(f"--set {shlex.quote(f'{key}={_typed(value)}')}" for key, value in rest["settings"].items()),

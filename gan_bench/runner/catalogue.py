@@ -41,3 +41,7 @@ class Registries:
     def channels(self, dataset: str) -> int:
         """Return how many channels a data set's images have."""
         return datasets.get(dataset).channels
+
+    def dataset_sha256(self, dataset: str) -> str:
+        """Return the hash of a user's own images; empty for a data set that its name identifies."""
+        return datasets.get(dataset).content_sha256

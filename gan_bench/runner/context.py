@@ -17,7 +17,7 @@ from gan_bench.core.options import Options
 from gan_bench.core.records import Checkpoint
 from gan_bench.core.registry import is_built_in
 from gan_bench.core.training_spec import TrainingSpec
-from gan_bench.data.base import ImageData, datasets, resized
+from gan_bench.data.base import Dataset, ImageData, datasets, resized
 from gan_bench.data.batch import Batch
 from gan_bench.data.contract import check_data
 from gan_bench.metrics.evaluator import Evaluator
@@ -54,11 +54,13 @@ class RunContext:
         dataset = datasets.get(name)
         if not dataset.is_available(self.data_root):
             dataset.load(self.data_root, offline=self.options.offline, on_event=on_event)  # downloads it
-        return _loaded(name, self.data_root, self.options.offline)
+        return _loaded(name, dataset, self.data_root, self.options.offline)
 
     def training_set(self, spec: TrainingSpec, on_event: OnEvent) -> Batch:
         """Return the training images of a run, uint8 [N, C, H, W], and labels [N], on the device."""
         data = self.data(spec.dataset, on_event)
+        if spec.dataset_sha256 and data.sha256 != spec.dataset_sha256:
+            raise InputError(f"the images of data set {spec.dataset} have changed since the runs were planned")
         return Batch(resized(data.train, spec.image_size), data.train_labels).to(self.device)
 
     def sampler(self, spec: TrainingSpec, weights: Checkpoint) -> Sampler:
@@ -87,8 +89,7 @@ _evaluators: dict[Any, Evaluator] = {}
 
 
 @functools.lru_cache(maxsize=2)
-def _loaded(name: str, root: Path, offline: bool) -> ImageData:
-    dataset = datasets.get(name)
+def _loaded(name: str, dataset: Dataset, root: Path, offline: bool) -> ImageData:
     try:
         return check_data(name, dataset, dataset.load(root, offline=offline, on_event=ignore_events))
     except GanBenchError:

@@ -52,9 +52,12 @@ class GroupTraining:
         self.run_ids = tuple(spec.run_id for spec in specs)
         self._saved_at = time.monotonic()
         self._memory_is_known = False
+        data = context.data(specs[0].dataset, on_event)
         about = environment.describe(self.device, context.options) | {
             **provenance.code(specs[0]),
-            "dataset_sha256": context.data(specs[0].dataset, on_event).sha256,
+            "dataset_sha256": data.sha256,
+            "dataset_source": data.source,
+            "train_images": len(data.train),
             "lanes": len(specs),
             "from_step": int(checkpoints[0].state["step"]) if checkpoints and checkpoints[0] else 0,
         }

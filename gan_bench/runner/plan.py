@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gan_bench.core.errors import InputError, RunError
 from gan_bench.core.events import Notice, OnEvent, ignore_events
 from gan_bench.core.frozen import Precision
+from gan_bench.core.image_source import parse_source
 from gan_bench.core.matrix import Group, Matrix, first_of_each_program, group_runs
 from gan_bench.core.options import Options
 from gan_bench.core.registry import load_plugins
@@ -80,7 +81,10 @@ def plan(matrix: Matrix, options: Options, on_event: OnEvent = ignore_events) ->
     preset = options.preset or ("quick" if device.type == "cpu" else "standard")
     preset_options = matrix.preset_options(preset)
     matrix = matrix.with_preset(preset)
-    context = make_context(options, device, matrix.dataset)
+    source = parse_source(matrix.dataset, matrix.image_size)
+    if source:
+        options = options.model_copy(update={"image_sources": (*options.image_sources, source)})
+    context = make_context(options, device, f"{source.name}={source.path.name}" if source else matrix.dataset)
     matrix = _resolved(matrix, context, on_event)
     context = replace(context, evaluation=matrix.evaluation())
     specs = tuple(matrix.expand(Registries()))
@@ -108,6 +112,7 @@ def make_context(options: Options, device: torch.device, dataset: str) -> RunCon
 def _resolved(matrix: Matrix, context: RunContext, on_event: OnEvent) -> Matrix:
     """Return the matrix with the values that the device and the available data determine."""
     from gan_bench.data import base as data
+    from gan_bench.data.user_images.dataset import register_source
     from gan_bench.metrics.base import resolve_metrics
     from gan_bench.metrics.extractors.lookup import default_extractor
     from gan_bench.models.base import models_of_size
@@ -115,14 +120,19 @@ def _resolved(matrix: Matrix, context: RunContext, on_event: OnEvent) -> Matrix:
 
     if ALL_MODELS in matrix.models:
         others = [name for name in matrix.models if name != ALL_MODELS]
-        named = tuple(dict.fromkeys([*others, *models_of_size(matrix.image_size)]))
-        matrix = matrix.model_copy(update={"models": named})
+        chosen_models = tuple(dict.fromkeys([*others, *models_of_size(matrix.image_size)]))
+        matrix = matrix.model_copy(update={"models": chosen_models})
     metrics = resolve_metrics(matrix.metrics) if matrix.metrics else None
     precision = _precision(matrix.precision, context.device)
-    if matrix.dataset == "auto":  # report misspelt names before anything is downloaded
+    if matrix.dataset == "auto" or context.options.image_sources:
+        # report misspelt names before anything is downloaded or decoded
         matrix.model_copy(update={"dataset": data.FALLBACK, "precision": precision}).expand(Registries())
     options = context.options
-    chosen = data.resolve_dataset(matrix.dataset, context.data_root, offline=options.offline, on_event=on_event)
+    for each in options.image_sources:
+        register_source(each, options, on_event)
+    named = parse_source(matrix.dataset)
+    dataset = named.name if named else matrix.dataset
+    chosen = data.resolve_dataset(dataset, context.data_root, offline=options.offline, on_event=on_event)
     scorers = (default_extractor(chosen) if name == "auto" else name for name in matrix.extractors or ("auto",))
     extractors = tuple(dict.fromkeys(scorers))
     update = {"dataset": chosen, "precision": precision, "extractors": extractors, "metrics": metrics}

@@ -85,6 +85,11 @@ def require_registered(run: StoredRun, *, dataset: bool = True) -> None:
         return
     files = plugin_names(run.environment)
     what = f"{run.record.run_id} was trained with {' and '.join(missing)}"
+    if spec.dataset_sha256 and spec.dataset not in datasets:
+        raise InputError(
+            f"{run.record.run_id} was trained on a user's images {spec.dataset!r}: "
+            f"give --dataset {spec.dataset}=PATH"
+        )
     if files:
         given = " ".join(f"--plugin {name}" for name in files)
         raise InputError(f"{what} of a plugin: give {given}, with the path of the file")

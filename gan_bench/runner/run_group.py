@@ -11,6 +11,7 @@ from gan_bench.core.matrix import Group
 from gan_bench.core.records import Checkpoint
 from gan_bench.core.registry import load_plugins
 from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.data.user_images.dataset import ensure_sources
 from gan_bench.runner.context import RunContext
 from gan_bench.runner.evaluate import evaluate_run
 from gan_bench.runner.group_training import GroupTraining
@@ -29,6 +30,7 @@ def run_group(group: Group, on_event: OnEvent, *, context: RunContext) -> None:
     restored.
     """
     load_plugins(context.options.plugins)
+    ensure_sources(context.options)
     fresh = context.options.fresh
     store = Store.open(context.options.out, create=fresh, on_event=on_event)
     claimed: list[TrainingSpec] = []

@@ -10,7 +10,7 @@ from gan_bench.core.errors import InputError
 from gan_bench.core.option_fields import Flag
 from gan_bench.core.options import Options
 
-PYTHON_ONLY = {"cache_dir"}
+PYTHON_ONLY = {"cache_dir", "image_sources", "write_cache"}
 
 
 def flag_of(name: str) -> Flag | None:

@@ -64,6 +64,7 @@ def test_a_change_of_any_field_changes_the_run_id(spec: TrainingSpec, field: str
         "loss": spec.loss + "2",
         "penalty": spec.penalty + "2",
         "dataset": spec.dataset + "2",
+        "dataset_sha256": "cd" * 32,
         "image_size": spec.image_size + 1,
         "channels": 4 - spec.channels,
         "seed": spec.seed ^ 1,

@@ -11,11 +11,11 @@ import pytest
 import torch
 from helpers.evaluators import make_evaluator, values_of
 
-from gan_bench.core import private_folder
+from gan_bench.core import cache_folder, private_folder
 from gan_bench.core.events import ignore_events
 from gan_bench.core.private_folder import distrust, make_private
 from gan_bench.data.base import ImageData
-from gan_bench.metrics import cache_folder, score_cache
+from gan_bench.metrics import score_cache
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.extractors.base import Extractor
 from gan_bench.metrics.score_cache import ScoreCache
@@ -123,7 +123,7 @@ def test_a_temporary_folder_that_another_user_made_first_is_not_used(
     taken = temporary / f"gan_bench-{os.getuid()}"
     taken.mkdir()
     taken.chmod(0o777)
-    folder = cache_folder.trusted_cache(tmp_path / "cache", ignore_events)
+    folder = cache_folder.trusted_cache(tmp_path / "cache", tmp_path, ignore_events)
     assert folder != taken
     assert distrust(folder) == ""
 

@@ -96,7 +96,10 @@ class ProgressDisplay:
             case events.EpochFinished(run_id, epoch):
                 self._epoch(run_id, epoch)
             case events.EvaluationProgress(images, total_images, run_id):
-                self._evaluation(run_id, images, total_images)
+                name = f"scoring {self._name((run_id,)) if run_id else 'real images and noise'}"
+                self._images(f"evaluation {run_id}", name, images, total_images)
+            case events.DecodingProgress(dataset, images, total_images):
+                self._images(f"decoding {dataset}", f"decoding {dataset}", images, total_images)
             case events.RunFinished(record, scores):
                 self._finished(record, scores)
 
@@ -135,10 +138,9 @@ class ProgressDisplay:
         if self.console.is_terminal:
             self.bars.start()
 
-    def _evaluation(self, run_id: str, images: int, total_images: int) -> None:
-        key = f"evaluation {run_id}"
+    def _images(self, key: str, name: str, images: int, total_images: int) -> None:
+        """Show how many images of a set are scored or decoded."""
         if key not in self._tasks:
-            name = f"scoring {self._name((run_id,)) if run_id else 'real images and noise'}"
             self._tasks[key] = self.bars.add_task(f"  {name}", total=total_images, note="", unit="images")
             if not self.console.is_terminal and self._is_due(key):
                 self._line(f"{name}: {total_images:,} images")

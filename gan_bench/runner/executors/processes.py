@@ -9,10 +9,8 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import time
-import types
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ import psutil
 from gan_bench.core import signals
 from gan_bench.core.events import OnEvent
 from gan_bench.core.failures import exit_reason, log_tail
+from gan_bench.core.main_module import without_main
 from gan_bench.core.matrix import Group
 from gan_bench.core.options import Options
 from gan_bench.core.standard_streams import open_standard_streams
@@ -107,7 +106,7 @@ def _start(work: Work, threads: int) -> _Worker:
     os.close(descriptor)
     process = context.Process(target=serve, args=(there, Path(log)), name="gan_bench worker")
     try:
-        with _environment(dict.fromkeys(THREAD_VARIABLES, str(threads))), _without_main():
+        with _environment(dict.fromkeys(THREAD_VARIABLES, str(threads))), without_main():
             process.start()
     finally:
         there.close()  # only the worker holds that end, so its death closes the pipe
@@ -222,17 +221,6 @@ def _descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
-
-
-@contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """Hide the running script from a process that is about to be started: it would execute the script again."""
-    before = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = before
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The folder of the metrics' cache: trusted, or replaced by one that is."""
+"""Folders of caches: trusted, or replaced by one that is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from pathlib import Path
 
 from gan_bench.core.events import Notice, OnEvent
 from gan_bench.core.private_folder import distrust, private_temporary
-from gan_bench.metrics.extractors.base import default_cache
 
 
-def trusted_cache(folder: Path | None, on_event: OnEvent) -> Path:
-    """Return the cache folder, by default the user's, or a private folder of /tmp with a notice of the reason.
+def trusted_cache(folder: Path | None, default: Path, on_event: OnEvent) -> Path:
+    """Return the cache folder, or a private folder of /tmp with a notice of the reason.
 
-    Weights and numbers in it decide about scores: it is not read where others could have written to it.
+    Weights, images and numbers in it decide about scores: it is not read where others could have written to it.
     """
-    chosen = folder if folder is not None else default_cache()
+    chosen = folder if folder is not None else default
     reason = distrust(chosen, chosen.parent if folder is None else chosen)
     if not reason:
         return chosen
