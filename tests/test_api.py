@@ -46,6 +46,7 @@ REPORT_FILES = [
     "runs.parquet",
     "scores.csv",
     "summary.csv",
+    "time_to_score.csv",
 ]
 COLUMNS = """
     run_id model loss penalty dataset image_size seed lr_g lr_d batch_size steps epochs status verdict fid

@@ -18,6 +18,7 @@ from gan_bench.report.page.render import render_html, render_markdown
 from gan_bench.report.plots.base import plots
 from gan_bench.report.plotting import DATASET_SEPARATOR, RenderedPlot, render_plots
 from gan_bench.report.report_data import report_data
+from gan_bench.report.tables.time_to_score import time_to_score
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class ReportPaths:
     scores_csv: Path
     summary_csv: Path
     leaderboard_csv: Path
+    time_to_score_csv: Path
     markdown: Path
     page: Path
     plots: Sequence[Path]
@@ -59,6 +61,7 @@ def write_files(runs: Sequence[StoredRun], out: Path, left_out: Sequence[LeftOut
         scores_csv=write_bytes(out / "scores.csv", csv_bytes(data.scores)),
         summary_csv=write_bytes(out / "summary.csv", csv_bytes(data.summary)),
         leaderboard_csv=write_bytes(out / "leaderboard.csv", csv_bytes(data.leaderboard)),
+        time_to_score_csv=write_bytes(out / "time_to_score.csv", csv_bytes(time_to_score(data, data.protocols))),
         plots=_write_plots(rendered, out / "plots"),
         markdown=write_bytes(out / "report.md", render_markdown(data, rendered).encode()),
         leaderboard=[{str(key): value for key, value in row.items()} for row in _rows(data.leaderboard)],

@@ -50,6 +50,7 @@ class ProtocolSection:
     conclusions: Sequence[str]
     cost: str
     leaderboard: tables.DisplayTable
+    times: tables.DisplayTable | None
     rates: tables.DisplayTable
     protocol: tables.DisplayTable
 
@@ -230,6 +231,7 @@ def _section(data: ReportData, key: str) -> ProtocolSection:
         conclusions(data, key),
         cost(data, key) if key == data.protocols[0] else "",
         tables.display_leaderboard(data, key),
+        tables.display_time_to_score(data, key),
         tables.display_rates(data, key),
         tables.display_protocol(data, key),
     )

@@ -24,10 +24,10 @@ from gan_bench.report.page.chart_parts import (
     value_axis,
     without_hidden,
 )
-from gan_bench.report.plots.score_by_time import timed_scores
 from gan_bench.report.plotting import LOG_RANGE, MANY_LINES, score_label
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.tables.leaderboard import lost_trainings
+from gan_bench.report.tables.time_to_score import timed_scores
 
 FAR = 0.4
 """A reference further away than this share of the models' range is a note at the edge, not a line."""

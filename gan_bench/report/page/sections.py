@@ -89,6 +89,8 @@ class Section:
     names: display_tables.DisplayTable | None
     """Short names of models with their settings; None where every label is short."""
     quality: DrawnChart | None
+    times: display_tables.DisplayTable | None
+    """Time to reach a score; None without intermediate evaluations."""
     rates: DrawnChart | None
     rates_table: display_tables.DisplayTable
     pairs: PageTable | None
@@ -134,6 +136,7 @@ def section(data: ReportData, key: str, number_: int, models: Models, grids: Pag
         leaderboard=leaderboard_table.leaderboard(data, key, models),
         names=_names(data, [models[label] for label in labels]),
         quality=_drawn(score_charts.quality(data, key, models, f"{name}-chart-quality")),
+        times=display_tables.display_time_to_score(data, key),
         rates=_drawn(score_charts.rates(data, key, models, f"{name}-chart-rates")),
         rates_table=display_tables.display_rates(data, key),
         pairs=pairs_table.pairs(data, key, models),

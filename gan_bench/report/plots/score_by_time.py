@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gan_bench.report import plotting
-from gan_bench.report.dataframes import average_draws
 from gan_bench.report.plots.base import plot
 from gan_bench.report.report_data import ReportData
+from gan_bench.report.tables.time_to_score import timed_scores
 
 Groups: TypeAlias = Iterable[tuple[tuple[str, ...], pd.DataFrame]]
 
@@ -44,26 +44,6 @@ def score_by_time(data: ReportData) -> Figure | None:
         handles += [Line2D([], [], color=plotting.GREY, marker=markers[d], linestyle="", label=d) for d in devices]
     plotting.show_legend(figure, handles)
     return figure
-
-
-def timed_scores(data: ReportData) -> pd.DataFrame:
-    """Return the headline scores of finished runs of the reported trainings, with the training time up to each."""
-    best = data.reported()
-    best = best.loc[best["value"].notna(), ["run_id", "protocol_id", "metric", "device_name", "threads"]]
-    if best["threads"].nunique() > 1:
-        # One processor with different numbers of threads has different speeds.
-        threads = best["threads"].replace("", "unknown")
-        best = best.assign(device_name=best["device_name"] + ", CPU threads: " + threads)
-    scores = average_draws(data.scores[data.scores["checkpoint"] == "last"])
-    scores = scores.merge(best, on=["run_id", "protocol_id", "metric"])
-    if data.epochs.empty or scores.empty:
-        return scores.assign(seconds=pd.Series(dtype=float)).iloc[:0]
-    epochs = data.epochs.sort_values(["run_id", "epoch"])
-    spent = epochs.assign(own=epochs["epoch_seconds"] / epochs["lanes"].clip(lower=1))
-    spent = spent.assign(seconds=spent.groupby("run_id")["own"].cumsum())
-    return scores.merge(spent[["run_id", "epoch", "seconds"]], on=["run_id", "epoch"]).sort_values(
-        ["label", "run_id", "epoch"]
-    )
 
 
 def _panel(ax: Axes, data: ReportData, key: str, scores: pd.DataFrame, markers: dict[str, str]) -> None:

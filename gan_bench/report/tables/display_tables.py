@@ -13,10 +13,11 @@ import pandas as pd
 
 from gan_bench.core.numbers import MISSING, number, rate_text
 from gan_bench.report.dataframes import PROTOCOL_NAMES
-from gan_bench.report.formatting import byte_size, count_text, p_text
+from gan_bench.report.formatting import byte_size, count_text, p_text, trainings
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.tables.leaderboard import difference_of
 from gan_bench.report.tables.summary import VERDICTS
+from gan_bench.report.tables.time_to_score import time_to_score
 
 MAX_REASONS = 50
 MAX_ROWS = 200
@@ -150,6 +151,28 @@ def display_rates(data: ReportData, protocol_id: str) -> DisplayTable:
     if not any(columns["remarks"]):
         columns.pop("remarks")
     return _table(columns, {"model", "lr", "trainings", "remarks"})
+
+
+def display_time_to_score(data: ReportData, protocol_id: str) -> DisplayTable | None:
+    """Return how long each model takes to reach a score; None without intermediate evaluations."""
+    table = time_to_score(data, [protocol_id])
+    if table.empty:
+        return None
+    title = str(data.board(protocol_id)["title"].iloc[0])
+    columns = {
+        f"{title} to reach": [
+            f"{number(target)} (mean of {label})"
+            for target, label in zip(table["target"], table["target_of"], strict=True)
+        ],
+        "model": list(table["label"]),
+        "training time [s]": numbers(table["seconds_median"]),
+        "epochs": numbers(table["epochs_median"]),
+        "reached by": [
+            f"{reached} of {trainings(total)}"
+            for reached, total in zip(table["n_reached"], table["n_runs"], strict=True)
+        ],
+    }
+    return _table(columns, {f"{title} to reach", "model", "reached by"})
 
 
 def display_costs(data: ReportData) -> DisplayTable:
