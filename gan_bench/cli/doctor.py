@@ -98,6 +98,8 @@ def _data(root: Path) -> Iterator[dict[str, Any]]:
     for name, dataset in datasets.items():
         available = dataset.is_available(root)
         advice = "" if available else f"downloaded at first use; or put its archives under {root}"
+        seen = "" if available else dataset.explain_absence(root)
+        advice += f" (seen: {seen})" if seen else ""
         yield _row(f"data: {name}", "available" if available else "missing", advice)
 
 

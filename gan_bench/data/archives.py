@@ -1,4 +1,4 @@
-"""Data sets in MNIST's format: gzipped IDX archives, decoded in memory, so that a read-only folder suffices."""
+"""Data sets in MNIST's format: IDX files, decoded in memory, so that a read-only folder suffices."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ from gan_bench.core.errors import InputError, ReadError
 from gan_bench.core.events import OnEvent
 from gan_bench.core.limits import MAX_ARCHIVE_BYTES
 from gan_bench.core.reading import read_bytes
+from gan_bench.data.archive_search import CONTENTS, GZIP_MAGIC, Search, search, walk
 from gan_bench.data.base import Dataset, ImageData
-from gan_bench.data.download import fetch, file_md5
+from gan_bench.data.download import fetch
 
 MAX_RANK = 4
 ALTERNATIVE = "or --dataset digits, which needs no download"
+SYSTEM_FOLDERS = {"FashionMNIST": (Path("/usr/share/datasets/fashion-mnist"),)}
+"""Where Debian's package dataset-fashion-mnist installs the files."""
+PACKAGES = {"FashionMNIST": "; on Debian and Ubuntu: apt-get install dataset-fashion-mnist"}
 
 
 class MnistArchives(Dataset):
-    """Four archives in torchvision's layout (ROOT/<Class>/raw), with torchvision's URLs and MD5 checksums."""
+    """Four IDX files, known by their content, anywhere below the data root; downloaded to ROOT/<Class>/raw.
+
+    URLs and MD5 checksums are torchvision's.
+    """
 
     channels = 1
     native_size = 28
@@ -51,41 +58,51 @@ class MnistArchives(Dataset):
         return list(torchvision_dataset(self.torchvision_class).mirrors)
 
     def is_available(self, root: Path) -> bool:
-        """Return whether every archive exists with the right checksum."""
-        folder = self.folder(root)
-        if not folder.is_dir():  # torchvision, which has the checksums, is slow to import
-            return False
-        return all(file_md5(folder / name) == md5 for name, md5 in self.resources())
+        """Return whether every file is found with the right content."""
+        if not any(next(walk(place), None) for place in self.places(root)):
+            return False  # torchvision, which has the checksums, is slow to import
+        return len(self.search(root).found) == len(self.resources())
+
+    def places(self, root: Path) -> list[Path]:
+        """Return the folders that are searched: the data root, and where system packages install the files."""
+        return [root, *SYSTEM_FOLDERS.get(self.torchvision_class, ())]
+
+    def search(self, root: Path) -> Search:
+        """Return where the files are, whatever their layout and wrapping."""
+        known = CONTENTS.get(self.torchvision_class, {})
+        return search(self.places(root), self.folder(root), dict(self.resources()), known)
+
+    def explain_absence(self, root: Path) -> str:
+        """Return which files of these names were seen, and why they were not taken."""
+        return self.search(root).seen()
 
     def load(self, root: Path, *, offline: bool, on_event: OnEvent) -> ImageData:
         """Return the data set from its archives; download missing ones unless `offline`."""
-        self.download_missing(root, offline=offline, on_event=on_event)
-        arrays = [read_idx(_archive(self.folder(root) / name), name) for name, _ in self.resources()]
-        return image_data(self, self.name, arrays)
+        paths = self.locate(root, offline=offline, on_event=on_event)
+        return image_data(self, self.name, [read_idx(_archive(path), path.name) for path in paths])
 
-    def download_missing(self, root: Path, *, offline: bool, on_event: OnEvent) -> None:
-        """Verify every archive and download missing ones; raise InputError for a damaged or unavailable one."""
+    def locate(self, root: Path, *, offline: bool, on_event: OnEvent) -> list[Path]:
+        """Return the path of every file; download missing ones, and raise InputError for unavailable ones."""
         folder, deadline = self.folder(root), time.monotonic() + self.limit_seconds
         wanted = f"{self.torchvision_class}/raw/{'*.gz' if len(self.resources()) > 1 else self.resources()[0][0]}"
         hint = f"give --data-root FOLDER with {wanted}, {ALTERNATIVE}"
+        found = self.search(root)
+        seen = f" (seen: {found.seen()})" if found.rejected else ""
         for name, md5 in self.resources():
             path = folder / name
-            md5_of_file = file_md5(path)
-            if md5_of_file == md5:
+            if name in found.found:
                 continue
-            if md5_of_file is not None:
-                raise InputError(
-                    f"{path} is damaged (MD5 {md5_of_file}, not {md5}): delete it to download it again, {hint}"
-                )
-            if path.exists():
-                raise InputError(f"{path} is not readable: check its permissions, {hint}")
+            if path in found.rejected:
+                raise InputError(f"{path} {found.rejected[path]}, {hint}")
             if offline:
                 raise InputError(
-                    f"{self.title} is not available: {path} is missing and --offline or --dry-run was given; "
-                    f"{hint}"
+                    f"{self.title} is not available: {path} is missing and "
+                    f"--offline or --dry-run was given{seen}; {hint}{PACKAGES.get(self.torchvision_class, '')}"
                 )
             urls = [mirror + name for mirror in self.mirrors()]
             fetch(urls, path, f"md5:{md5}", deadline=deadline, hint=hint, on_event=on_event)
+            found.found[name] = path
+        return [found.found[name] for name, _ in self.resources()]
 
 
 def _archive(path: Path) -> bytes:
@@ -108,9 +125,9 @@ def image_data(dataset: Dataset, name: str, arrays: list[Tensor]) -> ImageData:
 
 
 def read_idx(packed: bytes, name: str) -> Tensor:
-    """Return the uint8 array of a gzipped IDX file: two zero bytes, type 8, number of sizes, sizes, values."""
+    """Return the uint8 array of an IDX file, gzipped or not: two zero bytes, type 8, rank, sizes, values."""
     try:
-        raw = gunzip(packed, name, max_bytes=MAX_ARCHIVE_BYTES)
+        raw = gunzip(packed, name, max_bytes=MAX_ARCHIVE_BYTES) if packed.startswith(GZIP_MAGIC) else packed
     except ReadError as error:
         raise InputError(f"{error}: delete it to download it again") from None
     rank = raw[3] if len(raw) >= 4 else 0

@@ -70,6 +70,10 @@ class Dataset(ABC):
     def is_available(self, root: Path) -> bool:
         """Return whether `load` would succeed without a network."""
 
+    def explain_absence(self, root: Path) -> str:
+        """Return what lies in `root` that looks like the data set, and why it is not used; may be empty."""
+        return ""
+
     @abstractmethod
     def load(self, root: Path, *, offline: bool, on_event: OnEvent) -> ImageData:
         """Return the data set, downloaded to `root` if necessary; raise InputError with a fix if unavailable."""

@@ -37,8 +37,7 @@ class EmnistDigits(MnistArchives):
 
     def load(self, root: Path, *, offline: bool, on_event: OnEvent) -> ImageData:
         """Return the data set with upright images: the archive stores them transposed."""
-        self.download_missing(root, offline=offline, on_event=on_event)
-        path = self.folder(root) / self.resources()[0][0]
+        [path] = self.locate(root, offline=offline, on_event=on_event)
         try:
             with (
                 open_regular(path, max_bytes=MAX_ARCHIVE_BYTES) as file,

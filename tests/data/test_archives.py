@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 
 from gan_bench.core.errors import InputError
 from gan_bench.core.events import Event, ignore_events
-from gan_bench.data import download, emnist_digits
+from gan_bench.data import archive_search, archives, download, emnist_digits
+from gan_bench.data.archive_search import CONTENTS, OWNERS, plain_name
 from gan_bench.data.archives import MnistArchives, read_idx, torchvision_error
+from gan_bench.data.base import datasets
 from gan_bench.data.emnist_digits import EmnistDigits
 
 FILES = ["train-images.gz", "train-labels.gz", "test-images.gz", "test-labels.gz"]
@@ -70,9 +72,13 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server_url(tmp_path: Path) -> Iterator[str]:
-    served = tmp_path / "served"
-    served.mkdir()
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder outside of the data root."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture
+def server_url(served: Path) -> Iterator[str]:
     for name, data in contents().items():
         (served / name).write_bytes(data)
 
@@ -160,8 +166,8 @@ def test_downloaded_archive_has_the_permissions_of_its_folder(root: Path, server
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_wrong_download_leaves_no_file(tmp_path: Path, server_url: str) -> None:
-    (tmp_path / "served" / FILES[0]).write_bytes(b"an error page")
+def test_wrong_download_leaves_no_file(tmp_path: Path, served: Path, server_url: str) -> None:
+    (served / FILES[0]).write_bytes(b"an error page")
     source = Tiny()
     source.urls = [server_url]
     with pytest.raises(InputError, match=r"md5 mismatch.*--dataset digits"):
@@ -238,3 +244,71 @@ def test_torchvision_error_names_both_versions_and_a_fix() -> None:
     assert "torchvision" in text
     assert torch.__version__ in text
     assert "install" in text
+
+
+def test_unpacked_and_recompressed_files_are_known_by_their_contents(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked = {plain_name(name): gzip.decompress(data) for name, data in contents().items()}
+    known = {name: hashlib.sha256(data).hexdigest() for name, data in unpacked.items()}
+    monkeypatch.setitem(CONTENTS, "Tiny", known)
+    folder = root / "Tiny" / "raw"
+    expected = Tiny().load(root, offline=True, on_event=fail_on_event).sha256
+    for index, (name, data) in enumerate(contents().items()):
+        content = gzip.decompress(data)
+        (folder / name).unlink()
+        target = folder / (name.removesuffix(".gz") if index % 2 else name)
+        target.write_bytes(content if index % 2 else gzip.compress(content, 1, mtime=7))
+    assert Tiny().is_available(root)
+    assert Tiny().load(root, offline=True, on_event=fail_on_event).sha256 == expected
+
+
+@pytest.mark.parametrize("data_root", [".", "Tiny", "Tiny/raw", ".."])
+def test_a_data_root_that_is_too_deep_or_too_shallow_is_searched(root: Path, data_root: str) -> None:
+    place = root / data_root
+    before = sorted(root.rglob("*"))
+    assert Tiny().is_available(place)
+    assert len(Tiny().load(place, offline=True, on_event=fail_on_event).train) == 20
+    assert sorted(root.rglob("*")) == before, "files were written"
+
+
+def test_what_was_seen_and_not_taken_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = contents()
+    content = gzip.decompress(data[FILES[1]])
+    monkeypatch.setitem(OWNERS, hashlib.sha256(content).hexdigest(), "Other's labels")
+    (tmp_path / FILES[1]).write_bytes(gzip.compress(content, 1, mtime=7))
+    (tmp_path / FILES[0]).write_bytes(data[FILES[2]])
+    (tmp_path / FILES[2]).write_bytes(b"damaged")
+    os.mkfifo(tmp_path / FILES[3])
+    expected = [
+        f"{FILES[1]} is Other's labels: move it",
+        f"{FILES[0]} has other content than the published file",
+        f"{FILES[2]} is damaged",
+        f"{FILES[3]} is not a regular file",
+    ]
+    assert not Tiny().is_available(tmp_path)
+    with pytest.raises(InputError, match="Tiny is not available") as caught:
+        Tiny().load(tmp_path, offline=True, on_event=fail_on_event)
+    for text in expected:
+        assert text in str(caught.value)
+        assert text in Tiny().explain_absence(tmp_path)
+
+
+def test_a_search_ends_in_a_large_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_search, "MAX_SEARCHED", 10)
+    for index in range(30):
+        (tmp_path / f"{index}").touch()
+    assert len(list(archive_search.walk(tmp_path))) == 10
+
+
+def test_fashion_mnist_of_debian_is_found(tmp_path: Path) -> None:
+    [folder] = archives.SYSTEM_FOLDERS["FashionMNIST"]
+    if not folder.is_dir():
+        pytest.skip("the package dataset-fashion-mnist is not installed")
+    source = datasets.get("fashion-mnist")
+    data = source.load(tmp_path, offline=True, on_event=fail_on_event)
+    assert data.train.shape == (60_000, 1, 28, 28)
+    assert data.train_labels is not None
+    assert data.train_labels.bincount().tolist() == [6000] * 10
+    assert not datasets.get("mnist").is_available(folder.parent)
+    assert "is FashionMNIST's t10k-images-idx3-ubyte" in datasets.get("mnist").explain_absence(folder.parent)

@@ -13,6 +13,7 @@ from helpers.events import notices_into
 
 from gan_bench.core.errors import InputError
 from gan_bench.core.events import Event, ignore_events
+from gan_bench.data import archives
 from gan_bench.data.base import ImageData, content_sha256, datasets, default_root, resized, resolve_dataset
 from gan_bench.data.digits import upsampled
 
@@ -98,7 +99,10 @@ def test_digits_upsampling_equals_bilinear_interpolation() -> None:
     assert (found - expected[:, 0]).abs().max() <= 0.5 + 1e-9
 
 
-def test_downloadable_data_sets_are_not_available_in_an_empty_folder(tmp_path: Path) -> None:
+def test_downloadable_data_sets_are_not_available_in_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "SYSTEM_FOLDERS", {})
     for name in ("mnist", "fashion-mnist", "kmnist", "emnist-digits"):
         assert not datasets.get(name).is_available(tmp_path)
 

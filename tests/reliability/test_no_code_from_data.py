@@ -191,9 +191,10 @@ def test_no_file_of_the_cache_is_unpickled(
 def test_no_file_of_a_data_root_is_unpickled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, kind: str
 ) -> None:
-    from gan_bench.data import archives
+    from gan_bench.data import archive_search, archives
     from gan_bench.data.base import datasets
 
+    monkeypatch.setattr(archives, "SYSTEM_FOLDERS", {})
     source = datasets.get(dataset)
     assert isinstance(source, archives.MnistArchives)
     source.folder(tmp_path).mkdir(parents=True)
@@ -202,7 +203,7 @@ def test_no_file_of_a_data_root_is_unpickled(
     with pytest.raises(InputError, match="damaged"):
         source.load(tmp_path, offline=True, on_event=ignore_events)
     sums = dict(source.resources())
-    monkeypatch.setattr(archives, "file_md5", lambda path: sums[path.name])  # even with the right checksum
+    monkeypatch.setattr(archive_search, "file_md5", lambda path: sums[path.name])  # even with the right checksum
     with pytest.raises(InputError):
         source.load(tmp_path, offline=True, on_event=ignore_events)
 
