@@ -25,6 +25,8 @@ from gan_bench.core.option_fields import Count, Rate, Seed
 DEFAULT_IMAGE_SIZE = 28
 MAX_IMAGE_SIZE = 1024
 NO_PENALTY = "none"
+NOTABLE_DROP = 0.05
+"""Share of the training images that an epoch leaves out, from which on it is said."""
 
 
 class Recipe(Frozen):
@@ -125,6 +127,11 @@ class TrainingSpec(Frozen):
         loss = "" if self.loss == "bce" else f"/{self.loss}"
         return f"{self.model}{loss}" + ("" if self.penalty == NO_PENALTY else f"+{self.penalty}")
 
+    @property
+    def images_per_step(self) -> int:
+        """Training images that one update of G takes, with its updates of D."""
+        return self.batch_size * int(self.settings.get("d_steps", 1))
+
     def steps_per_epoch(self, train_images: int) -> int:
         """Return the generator updates of one pass over that many images; raise InputError where there are none.
 
@@ -138,6 +145,13 @@ class TrainingSpec(Frozen):
                 f"choose at most {train_images // d_steps}"
             )
         return train_images // (self.batch_size * d_steps)
+
+    def dropped_images(self, train_images: int) -> int:
+        """Return how many training images an epoch leaves out, because they do not fill a step's batches.
+
+        Each epoch has another order, and leaves out others.
+        """
+        return train_images % self.images_per_step
 
     def total_steps(self, train_images: int) -> int:
         """Return the number of generator updates on a training set of that many images."""

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from gan_bench.core.evaluation_spec import EvaluationProtocol
+from gan_bench.core.limits import MAX_INT
 from gan_bench.core.records import Score, StoredRun
 from gan_bench.report.labels import label, variants
 
@@ -163,6 +164,7 @@ def _run_row(run: StoredRun, variant: str, order: Sequence[str]) -> Row:
     return {
         **identity_columns(run, variant),
         "batch_size": spec.batch_size,
+        "dropped_share": dropped_share(run),
         **outcome,
         **dict.fromkeys(SCORE_COLUMNS, float("nan")),
         **{metric: score.value for metric, score in scores.items()},
@@ -175,6 +177,14 @@ def _run_row(run: StoredRun, variant: str, order: Sequence[str]) -> Row:
         **{name: _text(run.environment, name) for name in PROVENANCE},
         **{f"setting_{key}": value for key, value in spec.settings.items()},
     }
+
+
+def dropped_share(run: StoredRun) -> float:
+    """Return the share of the training images that an epoch of a run leaves out; NaN if it was not recorded."""
+    images = run.environment.get("train_images")
+    if not isinstance(images, int) or not 0 < images < MAX_INT:
+        return float("nan")
+    return run.spec.dropped_images(images) / images
 
 
 def _text(environment: Mapping[str, Any], name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from gan_bench.core.training_spec import NOTABLE_DROP
 from gan_bench.report.formatting import trainings
 from gan_bench.report.report_data import ReportData
 from gan_bench.report.tables.summary import QUALITY_CONDITIONS
@@ -34,6 +35,7 @@ def limitations(data: ReportData) -> list[str]:
         *_limits_of_counts(scored),
         *_confounders(data, scored),
         *_provenance(data.runs),
+        *_dropped(data.runs),
         *_limits_of_runs(data),
         *_limits_of_scores(data, scored),
     ]
@@ -96,6 +98,21 @@ def _provenance(runs: pd.DataFrame) -> list[str]:
             f"Runs were trained with different {'; '.join(differing)}: equal specs need not give equal numbers."
         )
     return sentences
+
+
+def _dropped(runs: pd.DataFrame) -> list[str]:
+    """Return a sentence about training images that epochs left out because they filled no step."""
+    notable = runs[runs["dropped_share"] > NOTABLE_DROP]
+    shares = {
+        f"{row['dataset']} with batches of {row['batch_size']} ({row['dropped_share']:.0%})"
+        for _, row in notable.iterrows()
+    }
+    if not shares:
+        return []
+    return [
+        "Each epoch left out training images that filled no step, others each time: "
+        f"{', '.join(sorted(shares))}. An epoch is shorter than it seems."
+    ]
 
 
 def _limits_of_runs(data: ReportData) -> list[str]:

@@ -16,7 +16,7 @@ from gan_bench.core.image_source import parse_source
 from gan_bench.core.matrix import Group, Matrix, first_of_each_program, group_runs
 from gan_bench.core.options import Options
 from gan_bench.core.registry import load_plugins
-from gan_bench.core.training_spec import TrainingSpec
+from gan_bench.core.training_spec import NOTABLE_DROP, TrainingSpec
 from gan_bench.store.replacement import Replacement
 from gan_bench.store.results_folder import has_results
 from gan_bench.store.store import Store
@@ -175,6 +175,24 @@ def _check(specs: Sequence[TrainingSpec], context: RunContext, on_event: OnEvent
         build_loss(spec)
         build_penalty(spec)
         spec.steps_per_epoch(len(context.data(spec.dataset, on_event).train))
+    _notice_dropped(specs, context, on_event)
+
+
+def _notice_dropped(specs: Sequence[TrainingSpec], context: RunContext, on_event: OnEvent) -> None:
+    """Emit a notice for each batch size with which an epoch leaves out a notable part of the training images."""
+    for spec in {(spec.dataset, spec.batch_size, spec.images_per_step): spec for spec in specs}.values():
+        images = len(context.data(spec.dataset, on_event).train)
+        dropped, size, notable = spec.dropped_images(images), spec.batch_size, NOTABLE_DROP * images
+        if dropped > notable:
+            batches = spec.images_per_step // size
+            fitting = next((n for n in range(size - 1, 0, -1) if images % (n * batches) <= notable), None)
+            hint = f"; --batch-size {fitting} leaves out {images % (fitting * batches):,}" if fitting else ""
+            on_event(
+                Notice(
+                    f"--batch-size {size}: each epoch leaves out {dropped:,} of the {images:,} training images of "
+                    f"{spec.dataset} ({dropped / images:.0%}, others each time), which fill no step{hint}"
+                )
+            )
 
 
 def _split(

@@ -1,11 +1,14 @@
 """What a report must not say: winners without evidence, mixed data sets, two values of one number."""
 
 import json
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from helpers.made_runs import build, build_many, make_spec
 
+from gan_bench.report.limitations import limitations
 from gan_bench.report.page.render import render_html, render_markdown
 from gan_bench.report.report_data import report_data
 from gan_bench.report.reproduce import commands
@@ -59,3 +62,16 @@ def test_every_protocol_names_the_extractor_of_its_fid(tmp_path: Path) -> None:
     page = render_markdown(report_data(build_many(tmp_path, ["dcgan28", "vanilla"], pictures=False)), [])
     for match in re.finditer(r"\bFID\b(?! \()", page):
         assert "FID (" in page[match.start() - 40 : match.end() + 40], page[match.start() - 60 : match.end() + 60]
+
+
+def test_training_images_that_epochs_leave_out_are_a_limitation(tmp_path: Path) -> None:
+    run = build(tmp_path, make_spec("dcgan28", dataset="digits"), pictures=False)
+    spec = run.spec.model_copy(update={"batch_size": 700})
+    for images, share, said in ((1297, 597 / 1297, True), (1401, 1 / 1401, False)):
+        changed = replace(run, spec=spec, environment={**run.environment, "train_images": images})
+        data = report_data([changed])
+        assert data.runs["dropped_share"].iloc[0] == share
+        assert ("digits with batches of 700 (46%)" in " ".join(limitations(data))) == said
+    for value in (0, -1, "many", 10**400, None):
+        changed = replace(run, environment={"train_images": value})
+        assert math.isnan(report_data([changed]).runs["dropped_share"].iloc[0])
