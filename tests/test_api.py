@@ -194,9 +194,8 @@ def test_a_plugin_file_adds_a_loss(trial: Make, hinge: Path) -> None:
     assert added.run() == [record], "named again in the same process, the file is executed once"
 
 
-@pytest.mark.parametrize(
-    "options", [{"run_timeout": 600.0}, pytest.param({"jobs": 2}, marks=pytest.mark.slow)], ids=["one", "two"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"run_timeout": 600.0}, {"jobs": 2}], ids=["one", "two"])
 def test_worker_processes_give_the_results_of_this_process_with_plugins(
     trial: Make, hinge: Path, options: dict[str, Any]
 ) -> None:

@@ -183,6 +183,7 @@ print(resolve_dataset("auto", root, offline=True, on_event=ignore_events))
 """
 
 
+@pytest.mark.slow
 def test_offline_loading_does_not_access_the_network(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NO_NETWORK, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

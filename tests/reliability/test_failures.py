@@ -242,14 +242,20 @@ def bad_and_good(tmp_path: Path, failure: str, *options: str) -> tuple[str, ...]
     return (*given, "--metrics", "is", "--plugin", str(plugin), *options)
 
 
+@pytest.mark.xdist_group("forks")  # one server of forks serves the tests without the slow marker
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [
-        ("raise BrokenPipeError('not our pipe')", "BrokenPipeError: not our pipe (bad.py:"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt (bad.py:"),
         ("raise SystemExit(0)", "SystemExit: 0 (bad.py:"),
         ("os._exit(0)", "its process exited while running, with exit code 0"),
-        ("import ctypes; ctypes.string_at(0)", "its process was killed by SIGSEGV"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("raise BrokenPipeError('not our pipe')", "BrokenPipeError: not our pipe (bad.py:"),
+                ("raise KeyboardInterrupt", "KeyboardInterrupt (bad.py:"),
+                ("import ctypes; ctypes.string_at(0)", "its process was killed by SIGSEGV"),
+            )
+        ),
     ],
 )
 def test_however_user_code_ends_it_is_one_record_and_the_neighbour_trains(
@@ -264,6 +270,7 @@ def test_however_user_code_ends_it_is_one_record_and_the_neighbour_trains(
     assert f"failed: {found['bad']['run_id']}: {reason}" in process.output
 
 
+@pytest.mark.xdist_group("forks")
 def test_a_plugin_that_changes_the_working_directory_moves_no_result(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
