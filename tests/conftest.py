@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 
+# Hundreds of processes are started, and each would compile PyTorch's modules again, which takes seconds.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread per worker; before torch is loaded
     for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(_name, "1")
