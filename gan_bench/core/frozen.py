@@ -30,6 +30,7 @@ Counter = Annotated[int, Field(ge=0, le=10**12)]
 """A number of steps, epochs, attempts, parameters, ..."""
 Bytes = Annotated[int, Field(ge=0, lt=2**62)]
 Seconds = Annotated[float, Field(ge=0, le=10**10)]
+Joules = Annotated[float, Field(ge=0, le=10**15)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Throughput = Annotated[float, Field(ge=0, le=10**12)]
 

@@ -14,6 +14,7 @@ from gan_bench.core.frozen import (
     Counter,
     Fraction,
     Frozen,
+    Joules,
     Key,
     Line,
     Measure,
@@ -110,6 +111,10 @@ class RunRecord(Frozen):
     the process's peak resident size until its first evaluation."""
     host_peak_memory_bytes: Bytes | None = None
     """The process's peak resident size while it trained this run."""
+    energy_joules: Joules | None = None
+    """Of the device while training, of the whole group, other processes included; None where not measured."""
+    energy_source: Line = ""
+    """`nvml` for a GPU, `rapl` for the processor packages of a CPU; empty where not measured."""
     g_params: Counter = 0
     d_params: Counter = 0
     step_flops: Bytes | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ import pandas as pd
 
 from gan_bench.core.evaluation_spec import EvaluationProtocol
 from gan_bench.core.limits import MAX_INT
-from gan_bench.core.records import Score, StoredRun
+from gan_bench.core.records import RunRecord, Score, StoredRun
 from gan_bench.report.labels import label, variants
 
 Row: TypeAlias = dict[str, Any]
@@ -53,6 +54,11 @@ def threads_text(environment: Mapping[str, Any]) -> str:
     """Return a run's number of CPU threads as text; empty where it was not recorded."""
     threads = environment.get("threads")
     return str(threads) if isinstance(threads, int) else ""
+
+
+def energy_per_run(record: RunRecord) -> float:
+    """Return a run's share of its group's energy in joules; NaN where it was not measured."""
+    return math.nan if record.energy_joules is None else record.energy_joules / max(record.lanes, 1)
 
 
 def final_scores(run: StoredRun) -> dict[str, dict[str, Draws]]:
@@ -159,7 +165,8 @@ def _run_row(run: StoredRun, variant: str, order: Sequence[str]) -> Row:
     cost = record.model_dump(
         include={"train_seconds", "eval_seconds", "warmup_seconds", "images_per_second", "step_flops"}
         | {"peak_memory_bytes", "host_peak_memory_bytes", "g_params", "d_params", "device", "device_name"}
-        | {"lanes", "best_epoch", "started_at", "finished_at", "dataset_requested"}
+        | {"energy_joules", "energy_source", "lanes", "best_epoch"}
+        | {"started_at", "finished_at", "dataset_requested"}
     )
     return {
         **identity_columns(run, variant),
@@ -171,6 +178,7 @@ def _run_row(run: StoredRun, variant: str, order: Sequence[str]) -> Row:
         **protocol_columns(protocol),
         "epoch_seconds_median": run.epoch_seconds_median,
         "train_seconds_per_run": record.train_seconds / max(record.lanes, 1),
+        "energy_joules_per_run": energy_per_run(record),
         **cost,
         "train_precision": spec.precision,
         "threads": threads_text(run.environment),

@@ -94,6 +94,7 @@ def _outcome(run: StoredRun) -> dataframes.Row:
         **record.model_dump(include=kept | {"device", "device_name", "lanes"}),
         "epoch_seconds_median": run.epoch_seconds_median,
         "train_seconds_per_run": record.train_seconds / max(record.lanes, 1),
+        "energy_joules_per_run": dataframes.energy_per_run(record),
         "train_precision": spec.precision,
         "threads": dataframes.threads_text(run.environment),
         "budget": f"{spec.steps:,} steps" if spec.steps else f"{spec.epochs} epochs",

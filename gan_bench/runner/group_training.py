@@ -14,6 +14,7 @@ from gan_bench.core.records import Checkpoint, EpochRecord, Status
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.data.base import resized
 from gan_bench.devices import memory, numerics
+from gan_bench.devices.energy import EnergyMeter
 from gan_bench.metrics.verdict import judge
 from gan_bench.runner import environment, provenance
 from gan_bench.runner.context import RunContext
@@ -68,9 +69,13 @@ class GroupTraining:
     def train(self) -> None:
         """Train to the end; record a failure of any kind for every run that has no outcome by then."""
         try:
-            trainer = self._start()
+            trainer, meter = self._start(), EnergyMeter.of(self.device)
             while not trainer.finished and self._active():
+                meter.start()
                 trainer.train_steps(self._report_steps(trainer), lambda: self._pause_is_due(trainer))
+                joules = meter.stop()
+                for run in self._active():
+                    run.add_energy(joules, meter.source)
                 self._note_memory()
                 self._end_diverged(trainer)
                 if self._checkpoint_is_due(trainer):

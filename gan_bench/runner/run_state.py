@@ -35,10 +35,13 @@ class RunState:
     warmup_seconds: float = 0.0
     peak_memory_bytes: int | None = None
     """While training, on the device; evaluations are not included."""
+    energy_joules: float | None = 0.0
+    """Of the group so far; None from the first stretch on that was not measured."""
+    energy_source: str = ""
     best: list[Score] = field(default_factory=list)
     """Scores of the best evaluation so far, by the first metric; empty without --eval-every."""
 
-    SAVED = ("started_at", "train_seconds", "eval_seconds", "warmup_seconds", "peak_memory_bytes")
+    SAVED = ("started_at", "train_seconds", "eval_seconds", "warmup_seconds", "peak_memory_bytes", "energy_joules")
 
     def state(self) -> dict[str, Any]:
         """Return the part that is saved in a checkpoint, as JSON."""
@@ -47,9 +50,16 @@ class RunState:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Restore what `state` returned."""
+        if "energy_joules" not in state:  # of an earlier version: a part was not measured
+            self.energy_joules = None
         for name in self.SAVED:
             setattr(self, name, state.get(name, getattr(self, name)))
         self.best = [Score(**each) for each in state["best"]]
+
+    def add_energy(self, joules: float | None, source: str) -> None:
+        """Add the energy of a stretch of training."""
+        self.energy_source = source
+        self.energy_joules = None if joules is None or self.energy_joules is None else self.energy_joules + joules
 
     def update_best(self, scores: Sequence[Score]) -> bool:
         """Keep an evaluation's scores if they are the best so far; return whether they are."""
@@ -78,6 +88,8 @@ class RunState:
             images_per_second=images / self.train_seconds if self.train_seconds else None,
             peak_memory_bytes=self.peak_memory_bytes,
             host_peak_memory_bytes=memory.peak_memory(device)[1],
+            energy_joules=self.energy_joules if self.energy_source else None,
+            energy_source=self.energy_source if self.energy_joules is not None else "",
             g_params=g_params,
             d_params=d_params,
             step_flops=step_flops(self.spec) if trainer else None,

@@ -60,3 +60,18 @@ def test_threads_are_a_column_and_unknown_where_not_recorded(tmp_path: Path) -> 
     entries = [text.get_text() for text in legend.get_texts()]
     assert [line for line in entries if "threads: 1" in line]
     assert [line for line in entries if "threads: unknown" in line]
+
+
+def test_energy_has_a_column_where_it_was_measured(tmp_path: Path) -> None:
+    without = build(tmp_path, make_spec("vanilla"), pictures=False)
+    assert "energy / lanes [J]" not in display_costs(report_data([without])).headings
+    measured = [
+        build(tmp_path, make_spec("dcgan28", seed), pictures=False, energy_joules=joules, energy_source="nvml")
+        for seed, joules in enumerate((300.0, 500.0))
+    ]
+    lanes = build(tmp_path, make_spec("dcgan28", 7), pictures=False, energy_joules=800.0, lanes=4)
+    data = report_data([without, *measured, lanes])
+    table = display_costs(data)
+    shown = [(row[0], row[table.headings.index("energy / lanes [J]")]) for row in table.rows]
+    assert sorted(shown) == [("dcgan28", "200"), ("dcgan28", "400"), ("vanilla", "\u2013")]
+    assert data.runs.set_index("run_id").loc[lanes.record.run_id, "energy_joules"] == 800.0

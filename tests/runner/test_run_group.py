@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import math
 import re
@@ -26,6 +27,7 @@ from gan_bench.core.events import (
     ignore_events,
 )
 from gan_bench.data.base import datasets
+from gan_bench.devices.energy import EnergyCounter, EnergyMeter
 from gan_bench.losses.base import losses
 from gan_bench.losses.bce import BCE
 from gan_bench.metrics.evaluator import Evaluator
@@ -272,6 +274,36 @@ def test_scored_runs_stay_done_when_another_evaluation_is_not_finite(
     (record,) = trial(models=("test-bad-samples",), metrics=("fid",), eval_samples=170).run()
     assert record.status == "done"
     assert record.evaluation_failure.startswith("NonFiniteImagesError: NaN or infinity in 106 of 170 images")
+
+
+@pytest.mark.usefixtures("save_always")
+def test_energy_is_that_of_all_stretches_of_training(trial: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A counter that advances by a joule each time it is read: an epoch is one stretch."""
+    meters: list[EnergyMeter] = []
+
+    def meter(device: object) -> EnergyMeter:
+        joules = itertools.count(1000.0)
+        meters.append(EnergyMeter([EnergyCounter(lambda: next(joules))], "rapl"))
+        return meters[-1]
+
+    monkeypatch.setattr(EnergyMeter, "of", meter)
+    (record,) = trial("one", metrics=("fid",)).run()
+    assert (record.energy_joules, record.energy_source) == (4.0, "rapl")
+    resumed = trial("resumed", metrics=("fid",))
+    with pytest.raises(KeyboardInterrupt):
+        resumed.run(interrupt_after(2))
+    (record,) = resumed.run()
+    assert (record.attempts, record.energy_joules) == (2, 4.0)
+    assert len(meters) == 3
+
+
+def test_energy_that_was_not_measured_throughout_is_unknown(trial: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    joules = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(
+        EnergyMeter, "of", lambda device: EnergyMeter([EnergyCounter(lambda: next(joules))], "nvml")
+    )
+    (record,) = trial(metrics=("fid",)).run()
+    assert (record.status, record.energy_joules, record.energy_source) == ("done", None, "")
 
 
 def test_a_generator_that_stores_training_images_is_memorised(trial: Make) -> None:

@@ -176,13 +176,15 @@ def display_time_to_score(data: ReportData, protocol_id: str) -> DisplayTable | 
 
 
 def display_costs(data: ReportData) -> DisplayTable:
-    """Return each model's costs; see `costs_table`."""
+    """Return each model's costs; see `costs_table`. Energy has a column where it was measured."""
     table = data.costs
+    energy = table["energy_joules_per_run"]
     columns = {
         "model": [str(label) for label in table["label"]],
         "epoch [s]": numbers(table["epoch_seconds_median"]),
         "images/s": numbers(table["images_per_second"]),
         "training / lanes [s]": numbers(table["train_seconds_per_run"]),
+        **({"energy / lanes [J]": numbers(energy)} if energy.notna().any() else {}),
         "peak memory": [byte_size(value) for value in table["peak_memory_bytes"]],
         "G params": [f"{value:,.0f}" for value in table["g_params"]],
         "D params": [f"{value:,.0f}" for value in table["d_params"]],

@@ -13,7 +13,13 @@ ENTRY = ["label", *IDENTITY, "variant", "protocol_id"]
 """Columns that identify one row of the leaderboard."""
 CELL = [*ENTRY, "lr_g", "lr_d"]
 """Columns that identify one row of the summary."""
-MEASURED = ["epoch_seconds_median", "train_seconds_per_run", "images_per_second", "peak_memory_bytes"]
+MEASURED = [
+    "epoch_seconds_median",
+    "train_seconds_per_run",
+    "images_per_second",
+    "peak_memory_bytes",
+    "energy_joules_per_run",
+]
 COSTS = [*MEASURED, "g_params", "d_params"]
 QUALITY_CONDITIONS = {"budget": "training length", "batch_size": "batch size", "train_precision": "arithmetic"}
 """Conditions that a fair comparison of scores holds equal: columns with their names in text."""
