@@ -18,7 +18,9 @@ from gan_bench.data.base import ImageData, content_sha256, datasets, default_roo
 from gan_bench.data.digits import upsampled
 
 NAMES = datasets.names()
-BUILT_IN = {"digits", "emnist-digits", "fashion-mnist", "kmnist", "mnist", "synthetic", "synthetic-rgb"}
+BUILT_IN = {
+    "digits", "emnist-digits", "fashion-mnist", "kmnist", "mnist", "stacked-mnist", "synthetic", "synthetic-rgb"
+}  # fmt: skip
 
 
 def load(name: str) -> ImageData:
@@ -189,3 +191,15 @@ def test_offline_loading_does_not_access_the_network(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "digits"
+
+
+def test_stacked_mnist_has_a_digit_in_each_channel_that_its_label_names() -> None:
+    mnist, stacked = load("mnist"), load("stacked-mnist")
+    assert stacked.train_labels is not None
+    assert mnist.train_labels is not None
+    digits = {
+        image.numpy().tobytes(): int(label) for image, label in zip(mnist.train, mnist.train_labels, strict=True)
+    }
+    for image, label in zip(stacked.train[:50], stacked.train_labels[:50], strict=True):
+        assert [digits[channel.numpy().tobytes()] for channel in image] == [int(digit) for digit in f"{label:03d}"]
+    assert stacked.sha256.startswith("21a1fa05"), "earlier scores are of another protocol"

@@ -290,3 +290,18 @@ def test_inception_rejects_invalid_files(
     monkeypatch.setenv(inception.VARIABLE, str(path))
     with pytest.raises(InputError, match="not the weights of inception"):
         find_extractor("inception").build(context(synthetic, tmp_path))
+
+
+def test_stacked_mnist_cnn_names_the_three_digits() -> None:
+    source = datasets.get("stacked-mnist")
+    if not source.is_available(DATA_ROOT):
+        pytest.skip("MNIST is not available")
+    data = source.load(DATA_ROOT, offline=True, on_event=ignore_events)
+    context = ExtractorContext(data, torch.device("cpu"), Path(), True, ignore_events)
+    extractor = find_extractor("stacked-mnist-cnn").build(context)
+    assert extractor.n_classes == 1000
+    found = extractor(data.test[:300])
+    assert data.test_labels is not None
+    assert found.features.shape == (300, 384)
+    assert found.logits.exp().sum(1).allclose(torch.ones(300), atol=1e-4)
+    assert (found.logits.argmax(1) == data.test_labels[:300]).float().mean() > 0.97

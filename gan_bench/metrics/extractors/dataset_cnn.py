@@ -122,6 +122,7 @@ def _store(path: Path, data: bytes, context: ExtractorContext) -> tuple[Classifi
     return _read(path, context) or load_classifier(data)
 
 
+OTHER_MODULES = ("mnist-cnn", "stacked-mnist-cnn")
 for _name in datasets:
-    if datasets.get(_name).n_classes > 0 and f"{_name}-cnn" not in ("mnist-cnn",):
+    if datasets.get(_name).n_classes > 0 and f"{_name}-cnn" not in OTHER_MODULES:
         extractors.register(f"{_name}-cnn")(DatasetCnn(_name))
