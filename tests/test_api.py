@@ -42,6 +42,7 @@ REPORT_FILES = [
     "index.html",
     "leaderboard.csv",
     "report.md",
+    "report.tex",
     "runs.csv",
     "runs.parquet",
     "scores.csv",

@@ -32,6 +32,8 @@ SCORE_COLUMNS = (
 PROTOCOL_NAMES = {name: name for name in EvaluationProtocol.model_fields} | {"seed": "protocol_seed"}
 """Columns of a protocol's fields in scores.csv, where `seed` is the training's."""
 PROTOCOL_COLUMNS = ("protocol_id", *PROTOCOL_NAMES.values())
+CHECKS = ("duplicate_share", "pixel_copy_share", "feature_copy_share")
+"""Columns that verdicts rest on; a small difference in them says nothing about quality."""
 HEADLINE = "fid"
 """The metric that ranks, where a protocol has it; otherwise the first one of the protocol."""
 PROVENANCE = (

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from gan_bench.core.numbers import number
+from gan_bench.report.dataframes import CHECKS
 from gan_bench.report.decisions import compare
 from gan_bench.report.formatting import describe_difference, describe_estimate, trainings
 from gan_bench.report.report_data import ReportData
@@ -23,8 +24,6 @@ VERSUS_BEST = {
     "too few": "no claim (too few seeds)",
     "undertrained": "no claim (undertrained)",
 }
-CHECKS = ("duplicate_share", "pixel_copy_share", "feature_copy_share")
-"""Columns that verdicts rest on; a small difference in them says nothing about quality."""
 DISQUALIFYING = ("memorised", "collapsed")
 """Verdicts that no good score makes up for."""
 

@@ -14,6 +14,7 @@ from gan_bench.core.errors import InputError
 from gan_bench.core.files import inside, remove_temporary, write_bytes, write_error
 from gan_bench.core.records import LeftOut, StoredRun
 from gan_bench.report.csv_text import csv_bytes
+from gan_bench.report.page.latex import render_latex
 from gan_bench.report.page.render import render_html, render_markdown
 from gan_bench.report.plots.base import plots
 from gan_bench.report.plotting import DATASET_SEPARATOR, RenderedPlot, render_plots
@@ -33,6 +34,7 @@ class ReportPaths:
     leaderboard_csv: Path
     time_to_score_csv: Path
     markdown: Path
+    latex: Path
     page: Path
     plots: Sequence[Path]
     leaderboard: Sequence[Mapping[str, Any]]
@@ -64,6 +66,7 @@ def write_files(runs: Sequence[StoredRun], out: Path, left_out: Sequence[LeftOut
         time_to_score_csv=write_bytes(out / "time_to_score.csv", csv_bytes(time_to_score(data, data.protocols))),
         plots=_write_plots(rendered, out / "plots"),
         markdown=write_bytes(out / "report.md", render_markdown(data, rendered).encode()),
+        latex=write_bytes(out / "report.tex", render_latex(data).encode()),
         leaderboard=[{str(key): value for key, value in row.items()} for row in _rows(data.leaderboard)],
         page=write_bytes(out / "index.html", render_html(data, rendered).encode()),
     )

@@ -55,7 +55,7 @@ def leaderboard(data: ReportData, key: str, models: Models) -> PageTable:
         Column("against the best", numeric=False),
         Column("p"),
     ]
-    best_metric = {metric: _clearly_best(data, key, metric, better) for metric, _, better in metrics}
+    best_metric = {metric: clearly_best(data, key, metric, better) for metric, _, better in metrics}
     span = _span(board)
     rows = []
     for _, row in board.iterrows():
@@ -90,7 +90,7 @@ def leaderboard(data: ReportData, key: str, models: Models) -> PageTable:
     return PageTable(columns, rows, _references(data, key, metrics, len(columns)))
 
 
-def _clearly_best(data: ReportData, key: str, metric: str, better: str) -> str:
+def clearly_best(data: ReportData, key: str, metric: str, better: str) -> str:
     """Return the model that is best by a metric and clearly better than the second; empty without one."""
     board = data.board(key)
     means = board.set_index("label")[metric].dropna().sort_values(ascending=better == "lower")
