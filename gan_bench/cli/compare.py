@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,22 +21,28 @@ if TYPE_CHECKING:
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @shared.results_argument
+@click.option("--fail-if-worse", is_flag=True, help="Exit with 1 if A is clearly worse than B in a protocol.")
 @shared.json_option
-def compare_(a: str, b: str, folder: Path, as_json: bool) -> None:
+def compare_(a: str, b: str, folder: Path, fail_if_worse: bool, as_json: bool) -> None:
     """Compare A with B: difference, interval, probability of improvement, in a sentence per protocol.
 
     A and B are models of DIR (results/local), or two results folders that hold one model each. A model that was
     trained with several settings is named as in the report: "dcgan28 (width=0.5)". Each side is represented by its
     best learning rate, and only protocols that both were scored with are compared.
+
+    As a regression check, A being the new results: gan-bench compare new old --fail-if-worse
     """
     from gan_bench.cli.ui.output import echo, print_json
     from gan_bench.report.compare import compare_runs
 
-    for comparison in compare_runs(_side(a, folder), _side(b, folder), a, b):
+    comparisons = compare_runs(_side(a, folder), _side(b, folder), a, b)
+    for comparison in comparisons:
         if as_json:
             print_json(dataclasses.asdict(comparison))
         else:
             echo(f"{comparison.text}\n")
+    if fail_if_worse and any(comparison.a_is_worse for comparison in comparisons):
+        sys.exit(1)
 
 
 def _side(name: str, folder: Path) -> Sequence[StoredRun]:

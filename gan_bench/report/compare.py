@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gan_bench.core.errors import InputError, unknown
 from gan_bench.core.records import StoredRun
 from gan_bench.report.dataframes import Row, protocol_order, protocol_text
-from gan_bench.report.decisions import Difference, compare_first
+from gan_bench.report.decisions import Difference, a_is_better, compare_first
 from gan_bench.report.formatting import describe_difference, describe_draws, describe_estimate
 from gan_bench.report.labels import labels
 from gan_bench.report.statistics import Estimate, estimate, scale_of
@@ -28,6 +28,8 @@ class Comparison:
     b: Estimate
     difference: Difference
     text: str
+    a_is_worse: bool
+    """Whether A is clearly worse than B."""
 
 
 def compare_runs(a: Sequence[StoredRun], b: Sequence[StoredRun], name_a: str, name_b: str) -> list[Comparison]:
@@ -91,7 +93,8 @@ def _comparison(key: str, a: Entry, b: Entry, name_a: str, name_b: str) -> Compa
     found = [estimate(side.group.values, scale, side.group.contenders) for side in (a, b)]
     sides = [f"{name_a}: {_side(a.row, found[0])}.", f"{name_b}: {_side(b.row, found[1])}."]
     lines = [f"{protocol_text(a.row)}: {verdict}", *sides, evidence, *_confounders(a.row, b.row)]
-    return Comparison(key, a.row["metric"], found[0], found[1], difference, "\n".join(filter(None, lines)))
+    worse = difference.certainty == "clear" and not a_is_better(difference)
+    return Comparison(key, a.row["metric"], found[0], found[1], difference, "\n".join(filter(None, lines)), worse)
 
 
 def _side(row: Row, values: Estimate) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from helpers.cli_words import RUN, SMALL, Invoke, json_lines
+from helpers.made_runs import build_many
 from PIL import Image
 
 from gan_bench.cli.list import KINDS
@@ -343,6 +344,27 @@ def test_compare_prints_the_difference_and_its_certainty(invoke: Invoke, first: 
     swapped = json_lines(invoke("compare", "dcgan28", "vanilla", out, "--json").stdout)[0]
     assert line["a"] == swapped["b"]
     assert line["a"]["mean"] != line["b"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("sides", "seeds", "code"),
+    [
+        (("vanilla", "dcgan28"), 6, 1),
+        (("dcgan28", "vanilla"), 6, 0),
+        (("dcgan28", "dcgan28"), 6, 0),
+        (("vanilla", "dcgan28"), 2, 0),  # too few seeds for a claim
+    ],
+)
+def test_compare_can_fail_where_the_first_is_clearly_worse(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sides: tuple[str, str], seeds: int, code: int
+) -> None:
+    runs = build_many(tmp_path, seeds=range(seeds), lrs=(2e-4,), pictures=False)
+    monkeypatch.setattr(
+        "gan_bench.cli.compare._side", lambda name, folder: [run for run in runs if run.spec.model == name]
+    )
+    result = invoke("compare", *sides, "--fail-if-worse")
+    assert (result.exit_code, "FID" in result.stdout) == (code, True)
+    assert invoke("compare", *sides).exit_code == 0
 
 
 def test_compare_refuses_unknown_models_and_mixed_folders(invoke: Invoke, first: tuple[Result, Path]) -> None:
