@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,12 @@ SYSTEM_FOLDERS = {"FashionMNIST": (Path("/usr/share/datasets/fashion-mnist"),)}
 PACKAGES = {"FashionMNIST": "; on Debian and Ubuntu: apt-get install dataset-fashion-mnist"}
 
 
-class MnistArchives(Dataset):
-    """Four IDX files, known by their content, anywhere below the data root; downloaded to ROOT/<Class>/raw.
+class Archives(Dataset):
+    """A data set in archives that are known by their content, anywhere below the data root, or downloaded.
 
     URLs and MD5 checksums are torchvision's.
     """
 
-    channels = 1
-    native_size = 28
-    n_classes = 10
-    train_size = 60_000
-    test_size = 10_000
     limit_seconds = 120.0
     """Time limit of the download of all missing archives."""
 
@@ -46,16 +42,16 @@ class MnistArchives(Dataset):
         self.title, self.source = title, source
 
     def folder(self, root: Path) -> Path:
-        """Return the folder of the archives under `root`."""
+        """Return the folder below `root` that archives are downloaded to."""
         return root / self.torchvision_class / "raw"
 
+    @abstractmethod
     def resources(self) -> list[tuple[str, str]]:
-        """Return (file name, MD5) of training images and labels, test images and labels."""
-        return [(name, md5) for name, md5 in torchvision_dataset(self.torchvision_class).resources]
+        """Return the archives' file names and MD5 checksums."""
 
+    @abstractmethod
     def mirrors(self) -> list[str]:
         """Return the base URLs, to which a file name is appended."""
-        return list(torchvision_dataset(self.torchvision_class).mirrors)
 
     def is_available(self, root: Path) -> bool:
         """Return whether every file is found with the right content."""
@@ -76,15 +72,11 @@ class MnistArchives(Dataset):
         """Return which files of these names were seen, and why they were not taken."""
         return self.search(root).seen()
 
-    def load(self, root: Path, *, offline: bool, on_event: OnEvent) -> ImageData:
-        """Return the data set from its archives; download missing ones unless `offline`."""
-        paths = self.locate(root, offline=offline, on_event=on_event)
-        return image_data(self, self.name, [read_idx(_archive(path), path.name) for path in paths])
-
     def locate(self, root: Path, *, offline: bool, on_event: OnEvent) -> list[Path]:
         """Return the path of every file; download missing ones, and raise InputError for unavailable ones."""
         folder, deadline = self.folder(root), time.monotonic() + self.limit_seconds
-        wanted = f"{self.torchvision_class}/raw/{'*.gz' if len(self.resources()) > 1 else self.resources()[0][0]}"
+        names = [name for name, _ in self.resources()]
+        wanted = folder.relative_to(root) / ("*.gz" if len(names) > 2 else names[0])
         hint = f"give --data-root FOLDER with {wanted}, {ALTERNATIVE}"
         found = self.search(root)
         seen = f" (seen: {found.seen()})" if found.rejected else ""
@@ -105,7 +97,31 @@ class MnistArchives(Dataset):
         return [found.found[name] for name, _ in self.resources()]
 
 
-def _archive(path: Path) -> bytes:
+class MnistArchives(Archives):
+    """Four IDX files; downloaded to ROOT/<Class>/raw."""
+
+    channels = 1
+    native_size = 28
+    n_classes = 10
+    train_size = 60_000
+    test_size = 10_000
+
+    def resources(self) -> list[tuple[str, str]]:
+        """Return (file name, MD5) of training images and labels, test images and labels."""
+        return [(name, md5) for name, md5 in torchvision_dataset(self.torchvision_class).resources]
+
+    def mirrors(self) -> list[str]:
+        """Return the base URLs, to which a file name is appended."""
+        return list(torchvision_dataset(self.torchvision_class).mirrors)
+
+    def load(self, root: Path, *, offline: bool, on_event: OnEvent) -> ImageData:
+        """Return the data set from its archives; download missing ones unless `offline`."""
+        paths = self.locate(root, offline=offline, on_event=on_event)
+        return image_data(self, self.name, [read_idx(read_archive(path), path.name) for path in paths])
+
+
+def read_archive(path: Path) -> bytes:
+    """Return the content of an archive; raise InputError."""
     try:
         return read_bytes(path, max_bytes=MAX_ARCHIVE_BYTES)
     except ReadError as error:

@@ -19,7 +19,8 @@ from gan_bench.data.digits import upsampled
 
 NAMES = datasets.names()
 BUILT_IN = {
-    "digits", "emnist-digits", "fashion-mnist", "kmnist", "mnist", "stacked-mnist", "synthetic", "synthetic-rgb"
+    "celeba", "cifar10", "digits", "emnist-digits", "fashion-mnist", "kmnist", "mnist", "stacked-mnist", "svhn",
+    "synthetic", "synthetic-rgb",
 }  # fmt: skip
 
 

@@ -186,7 +186,7 @@ def test_no_file_of_the_cache_is_unpickled(
 
 
 @pytest.mark.usefixtures("nothing_unpickled")
-@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "kmnist", "emnist-digits"])
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "kmnist", "emnist-digits", "cifar10", "svhn"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_file_of_a_data_root_is_unpickled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, kind: str
@@ -196,8 +196,8 @@ def test_no_file_of_a_data_root_is_unpickled(
 
     monkeypatch.setattr(archives, "SYSTEM_FOLDERS", {})
     source = datasets.get(dataset)
-    assert isinstance(source, archives.MnistArchives)
-    source.folder(tmp_path).mkdir(parents=True)
+    assert isinstance(source, archives.Archives)
+    source.folder(tmp_path).mkdir(parents=True, exist_ok=True)
     for name, _ in source.resources():
         (source.folder(tmp_path) / name).write_bytes(KINDS[kind][0]())
     with pytest.raises(InputError, match="damaged"):
