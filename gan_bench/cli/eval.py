@@ -54,7 +54,7 @@ def eval_(**given: Any) -> None:
         api.write_report(options.out)
     evaluated = stored_runs(options.out, specs)
     records = [run.record for run in evaluated]
-    conclude(evaluated, records, options.out, as_json, list(display.protocols))
+    conclude(evaluated, records, options.out, as_json, list(display.protocols), all_runs=True)
 
 
 def typed_runs(store: Store, texts: Sequence[str]) -> list[StoredRun]:

@@ -169,6 +169,7 @@ evaluation_options = shared_options(*EVALUATION, of=MatrixFields)
 results_argument = click.argument("folder", metavar="[DIR]", type=UserPath(), default=DEFAULT_OUT)
 """The results folder that a command reads."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+runs_option = click.option("--runs", "all_runs", is_flag=True, help="Print a row for each run, not each model.")
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A recipe value: z_dim, width, dropout, ..."
 )

@@ -11,8 +11,9 @@ from gan_bench.cli import options as shared
 
 @click.command()
 @shared.results_argument
+@shared.runs_option
 @shared.json_option
-def report(folder: Path, as_json: bool) -> None:
+def report(folder: Path, all_runs: bool, as_json: bool) -> None:
     """Write tables, plots and the page of DIR (results/local) into DIR/report.
 
     With --json: print the leaderboard, one row a line.
@@ -27,4 +28,4 @@ def report(folder: Path, as_json: bool) -> None:
     if as_json:
         print_rows(paths.leaderboard, as_json=True)
     else:
-        print_runs(Store.open(folder, create=False, on_event=ignore_events).runs(), paths.page)
+        print_runs(Store.open(folder, create=False, on_event=ignore_events).runs(), paths.page, all_runs=all_runs)

@@ -38,6 +38,7 @@ TRAINING = ("models", "losses", "penalties", "dataset", "image_size", "seeds", "
 @shared.evaluation_options
 @shared.run_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and its cost; start nothing.")
+@shared.runs_option
 @shared.json_option
 def run(**given: Any) -> None:
     """Train, evaluate, time and store models x losses x penalties x learning rates x seeds, and report.
@@ -77,7 +78,7 @@ def run(**given: Any) -> None:
     if dry_run:
         print_plan(planned, options, as_json)
     else:
-        conclude(runs, records, out, as_json, list(display.protocols))
+        conclude(runs, records, out, as_json, list(display.protocols), all_runs=given["all_runs"])
 
 
 def stored_runs(out: Path, specs: Sequence[TrainingSpec]) -> list[StoredRun]:
@@ -98,6 +99,8 @@ def conclude(
     out: Path,
     as_json: bool,
     protocols: Sequence[str] = (),
+    *,
+    all_runs: bool = False,
 ) -> None:
     """Print the results; exit with 1 if one of `records` is of a run whose training or evaluation failed.
 
@@ -107,7 +110,7 @@ def conclude(
     from gan_bench.cli.ui.tables import print_runs
 
     if runs and not as_json:
-        print_runs(runs, out / "report" / "index.html", protocols)
+        print_runs(runs, out / "report" / "index.html", protocols, all_runs=all_runs, failures=False)
     failed = [record for record in records if record.failure]
     for record in failed:
         print_error_line(f"failed: {record.run_id}: {one_line(record.failure)}")

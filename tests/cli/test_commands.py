@@ -44,11 +44,17 @@ def _times(out: Path) -> dict[Path, int]:
 def test_run_prints_a_table_and_the_page(first: tuple[Result, Path]) -> None:
     result, out = first
     assert result.exit_code == 0, result.output
-    assert (
-        sum(line.split()[:2] in (["vanilla", "28"], ["dcgan28", "28"]) for line in result.stdout.splitlines()) == 4
-    )
+    models_shown = [line.split()[0] for line in result.stdout.splitlines() if "e-4  " in line]
+    assert sorted(models_shown) == ["dcgan28", "vanilla"]
     assert f"Report: {out / 'report' / 'index.html'}" in result.stdout
     assert (out / "report" / "index.html").is_file()
+
+
+def test_runs_prints_a_row_for_each_run(invoke: Invoke, first: tuple[Result, Path]) -> None:
+    _, out = first
+    for command in (("report", out), (*SMALL, "--models", "vanilla,dcgan", "--seeds", "0-1", "--out", out)):
+        lines = [line.split() for line in invoke(*command, "--runs").stdout.splitlines()]
+        assert sum(line[:2] in (["vanilla", "28"], ["dcgan28", "28"]) for line in lines) == 4
 
 
 def test_the_same_command_again_writes_nothing_and_prints_the_same_results(

@@ -15,6 +15,7 @@ from gan_bench.cli.ui.output import console, echo, one_line, print_json
 
 if TYPE_CHECKING:
     from gan_bench.core.records import Score, StoredRun
+    from gan_bench.report.report_data import ReportData
 
 SCORE_COLUMNS = {
     "FID": "fid",
@@ -27,6 +28,10 @@ SCORE_COLUMNS = {
 """Scores in the table of runs, where any run has them; the report has all."""
 OPTIONAL_COLUMNS = ("px", "s/epoch", "classes", "KID", "IS", "precision", "recall")
 """Columns of the table of runs that are omitted on a narrow terminal, the first one first."""
+OPTIONAL_ON_THE_BOARD = (*SCORE_COLUMNS, "s/epoch", "lr")
+"""The same of the leaderboard."""
+MAX_FLAGGED = 10
+"""Runs that are listed with a reason; the page has all."""
 
 
 def print_rows(
@@ -70,7 +75,7 @@ def _text(value: Any) -> str:
 
 
 def run_rows(runs: Sequence[StoredRun], protocols: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return one row per run for the table that ends `gan-bench run`, with scores of one protocol if possible.
+    """Return one row per run for the table of `--runs`, with scores of one protocol if possible.
 
     That is the first of `protocols`, or else of the report, that scored the run.
     """
@@ -101,17 +106,79 @@ def _value(score: Score | None) -> float | None:
     return None if score is None else score.value
 
 
-def print_runs(runs: Sequence[StoredRun], page: Path, protocols: Sequence[str] = ()) -> None:
-    """Print the runs' scores and costs, the report's conclusions, and the path of its page.
+def leaderboard_rows(data: ReportData, protocol_id: str) -> list[dict[str, Any]]:
+    """Return one row per model for the table that ends `gan-bench run` and `report`: the page's leaderboard."""
+    from gan_bench.report.tables.display_tables import display_leaderboard
 
-    Scores are those of the first of `protocols` that scored the runs, or else of the report's main protocol.
+    table, board = display_leaderboard(data, protocol_id), data.board(protocol_id)
+    shown = [table.headings.index(name) for name in ("model", "lr", "95% interval", "trainings")]
+    others = {
+        title: key
+        for title, key in SCORE_COLUMNS.items()
+        if key in board and key != board["metric"].iloc[0] and board[key].notna().any()
+    }
+    remarks = table.headings.index("remarks") if "remarks" in table.headings else None
+    return [
+        {
+            "model": texts[shown[0]],
+            "lr": texts[shown[1]],
+            f"{row['title']}, mean": None if math.isnan(row["mean"]) else float(row["mean"]),
+            "95% interval": texts[shown[2]],
+            **{title: row[key] for title, key in others.items()},
+            "s/epoch": row["epoch_seconds_median"],
+            "trainings": texts[shown[3]],
+            **({"remarks": texts[remarks]} if remarks is not None else {}),
+        }
+        for texts, (_, row) in zip(table.rows, board.iterrows(), strict=False)
+    ]
+
+
+def flagged_lines(runs: Sequence[StoredRun], failures: bool) -> list[str]:
+    """Return a line for each run that diverged or whose verdict is not ok and, with `failures`, that failed."""
+    lines = []
+    for run in sorted(runs, key=lambda run: run.record.run_id):
+        record = run.record
+        if record.failure:
+            found = [("failed", record.failure)] if failures else []
+        elif record.status == "diverged":
+            found = [("diverged", record.reason)]
+        else:
+            found = [(record.verdict, record.verdict_reason)] if record.verdict not in ("ok", "") else []
+        lines += [f"{word}: {record.run_id}: {one_line(reason)}" for word, reason in found]
+    more = len(lines) - MAX_FLAGGED
+    return [*lines[:MAX_FLAGGED], *([f"{more} more: see the page, or type --runs"] if more > 0 else [])]
+
+
+def print_runs(
+    runs: Sequence[StoredRun],
+    page: Path,
+    protocols: Sequence[str] = (),
+    *,
+    all_runs: bool = False,
+    failures: bool = True,
+) -> None:
+    """Print each data set's leaderboard, runs that are not ok, conclusions, and the path of the page.
+
+    Scores are those of the first of `protocols` that scored the runs, or else of the report's main protocol. With
+    `all_runs`, or without a score, a row for each run replaces the leaderboard. `failures` lists failed runs.
     """
     from gan_bench.report.findings import conclusions, warning
     from gan_bench.report.report_data import report_data
 
-    print_rows(run_rows(runs, protocols), as_json=False, optional=OPTIONAL_COLUMNS)
     data, screen = report_data(runs), console()
-    shown = [key for key in (*protocols, *data.protocols) if key in data.protocols][:1]
-    for line in filter(None, [warning(data), *(text for key in shown for text in conclusions(data, key))]):
+    parts = [(part, _first_protocol(part, protocols)) for part in data.by_dataset()]
+    if all_runs or not any(key for _, key in parts):
+        print_rows(run_rows(runs, protocols), as_json=False, optional=OPTIONAL_COLUMNS)
+    else:
+        for part, key in parts:
+            title = part.datasets[0] if len(parts) > 1 else ""
+            print_rows(leaderboard_rows(part, key), as_json=False, title=title, optional=OPTIONAL_ON_THE_BOARD)
+    sentences = [text for part, key in parts for text in conclusions(part, key)]
+    for line in filter(None, [*flagged_lines(runs, failures), warning(data), *sentences]):
         screen.print(line, markup=False, soft_wrap=not screen.is_terminal)  # names are not markup
     echo(f"\nReport: {page}")
+
+
+def _first_protocol(data: ReportData, protocols: Sequence[str]) -> str:
+    """Return the first of `protocols` that scored runs of a data set, or its main protocol."""
+    return next(key for key in (*protocols, *data.protocols) if key in data.protocols)
