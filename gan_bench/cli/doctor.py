@@ -115,11 +115,18 @@ def _extractors() -> Iterator[dict[str, Any]]:
 def _leftovers(root: Path) -> Iterator[dict[str, Any]]:
     """Yield the folders of data, caches and weights with incomplete files of killed processes."""
     from gan_bench.core.files import leftovers
+    from gan_bench.core.private_folder import user_cache
     from gan_bench.metrics.extractors.base import default_cache
     from gan_bench.metrics.extractors.inception import weights_path
 
     cache = default_cache()
-    folders = (*sorted(root.glob("*/raw")), cache, cache / "extractors", weights_path().parent)
+    folders = (
+        *sorted(root.glob("*/raw")),
+        user_cache() / "images",
+        cache,
+        cache / "extractors",
+        weights_path().parent,
+    )
     for folder in dict.fromkeys(folders):
         paths = leftovers(folder)
         if paths:

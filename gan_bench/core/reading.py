@@ -57,7 +57,10 @@ def open_regular(path: Path, *, max_bytes: int, root: Path | None = None) -> Ite
 def read_bytes(path: Path, *, max_bytes: int, root: Path | None = None) -> bytes:
     """Return the content of a regular file; raise ReadError."""
     with open_regular(path, max_bytes=max_bytes, root=root) as file:
-        data = file.read(max_bytes + 1)  # it may have grown since its size was checked
+        size = min(os.fstat(file.fileno()).st_size, max_bytes)
+        data = file.read(size + 1)  # not max_bytes + 1, which would allocate that much for every file
+        if len(data) > size:  # it has grown since its size was checked
+            data += file.read(max_bytes + 1 - len(data))
     if len(data) > max_bytes:
         raise ReadError(f"{path}: more than the {size_text(max_bytes)} that are read")
     return data

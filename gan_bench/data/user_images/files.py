@@ -14,7 +14,7 @@ from typing import ClassVar
 from gan_bench.core.errors import InputError, ReadError, printable
 from gan_bench.core.limits import MAX_ENTRIES, MAX_PHOTO_BYTES, MAX_SOURCE_BYTES
 from gan_bench.core.reading import LINK, entries, file_hash, open_regular, read_bytes
-from gan_bench.data.user_images.listing import HIDDEN, Listing, is_hidden, list_images
+from gan_bench.data.user_images.listing import EMPTY, HIDDEN, Listing, is_hidden, list_images
 
 MAX_LEVELS = 16
 ZIP_ERRORS = (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, ValueError, EOFError, zlib.error)
@@ -34,6 +34,7 @@ class Folder:
         digest = hashlib.sha256()
         paths: list[str] = []
         faults: list[str] = []
+        folders: set[str] = set()
         hidden = 0
         pending = [(self.path, "")]
         while pending:
@@ -48,6 +49,7 @@ class Folder:
                     if path.count("/") >= MAX_LEVELS:
                         raise InputError(f"{asked}: folders are nested deeper than {MAX_LEVELS} levels")
                     pending.append((Path(entry.path), f"{path}/"))
+                    folders.add(f"{path}/")
                 else:
                     paths.append(path)
                     status = entry.stat(follow_symlinks=False)
@@ -58,6 +60,8 @@ class Folder:
         listing = list_images(paths, asked)
         listing.faults = sorted([*faults, *listing.faults])
         listing.skipped.update({HIDDEN: hidden} if hidden else {})
+        filled = {file.path[: index + 1] for file in listing.files for index in _slashes(file.path)}
+        listing.skipped.update({EMPTY: len(folders - filled)} if folders - filled else {})
         digest.update("\n".join(listing.faults).encode(errors="replace"))
         return listing, digest.hexdigest()
 
@@ -69,6 +73,10 @@ class Folder:
                 yield read_bytes(file, max_bytes=MAX_PHOTO_BYTES, root=file.parent)
             except ReadError as error:
                 yield ReadError(str(error).removeprefix(f"{file}: "))
+
+
+def _slashes(path: str) -> list[int]:
+    return [index for index, char in enumerate(path) if char == "/"]
 
 
 @dataclass(frozen=True)

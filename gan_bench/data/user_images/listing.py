@@ -17,6 +17,7 @@ SYSTEM_FILES = frozenset(["__macosx", "@eadir", "desktop.ini", "ehthumbs.db", "i
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 """Names of split folders; of several test folders the first of these is used."""
 HIDDEN, OTHER, BESIDE = "hidden files", "other files", "images beside the folders of the splits"
+EMPTY = "folders without images"
 
 
 @dataclass(frozen=True)

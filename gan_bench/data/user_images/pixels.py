@@ -88,7 +88,7 @@ def _too_large(*size: int) -> str:
 
 def _decode(image: Image.Image, side: int, alpha: Alpha) -> Decoded:
     image.load()  # the first frame of an animation
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
     size = image.size
     image = _eight_bits(image, alpha)
     if size != (side, side):

@@ -283,3 +283,20 @@ def test_decoding_in_processes_equals_decoding_here(folder: Path) -> None:
         assert not isinstance(one, str)
         assert not isinstance(other, str)
         assert np.array_equal(one.pixels, other.pixels)
+
+
+def test_an_empty_class_is_reported_and_no_class(folder: Path, opened: Opened) -> None:
+    (folder / "fish").mkdir()
+    (folder / "bird").mkdir()
+    (folder / "bird" / "notes.txt").touch()
+    found = opened(folder)
+    assert found.facts["skipped"] == {"other files": 1, "folders without images": 2}
+    assert len(found.facts["classes"]) == 2
+
+
+def test_a_read_only_folder_works(folder: Path, opened: Opened) -> None:
+    for path in [folder, *folder.iterdir()]:
+        path.chmod(0o555)
+    assert len(opened(folder).train) == 20
+    for path in [folder, *folder.iterdir()]:
+        path.chmod(0o755)
