@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,27 @@ def doctor(data_root: Path | None, out: Path, results: Path | None, repair: bool
     root = data_root or default_root()
     rows = [*_versions(), *_devices(), *_data(root), *_extractors(), *_leftovers(root), *_disk(out)]
     print_rows(rows, as_json=as_json)
+    if not as_json:
+        from gan_bench.cli.ui.output import echo
+
+        echo(_summary(rows))
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> str:
+    """Return one line: devices, data sets and weights that are ready, and those that are missing."""
+    found: dict[bool, dict[str, list[str]]] = {True: {}, False: {}}
+    for row in rows:
+        kind, _, name = row["check"].rpartition(": ")
+        if row["found"] == "trained at first use":  # neither: it needs its data set
+            continue
+        if kind in ("data", "weights") or name.startswith(("cpu", "cuda", "mps")):
+            ready = row["found"].startswith(("available", "trained")) or not (kind or row["fix"])
+            found[ready].setdefault(kind, []).append(name)
+    texts = {
+        ready: "; ".join(f"{kind} {', '.join(names)}".strip() for kind, names in kinds.items())
+        for ready, kinds in found.items()
+    }
+    return f"Ready: {texts[True] or 'nothing'}. Missing: {texts[False] or 'nothing'}."
 
 
 def _verify(results: Path, repair: bool, as_json: bool) -> None:

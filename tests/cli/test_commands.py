@@ -336,6 +336,16 @@ def test_doctor_names_problems_and_fixes(invoke: Invoke, tmp_path: Path) -> None
     assert "another --out" in rows["disk"]["fix"]
 
 
+def test_doctor_ends_with_what_is_ready_and_what_is_missing(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("doctor", "--data-root", tmp_path)
+    ready, _, missing = result.stdout.splitlines()[-1].partition(". Missing: ")
+    assert ready.startswith("Ready: cpu")
+    assert "mnist-cnn" in ready
+    assert re.search(r"data [^;]*\bdigits\b", ready)
+    assert re.search(r"data [^;]*\bmnist\b", missing)
+    assert invoke("doctor", "--data-root", tmp_path, "--json").stdout.count("Ready") == 0
+
+
 def test_compare_prints_the_difference_and_its_certainty(invoke: Invoke, first: tuple[Result, Path]) -> None:
     _, out = first
     result = invoke("compare", "vanilla", "dcgan28", out)
