@@ -36,6 +36,24 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """Trainings as arrays [N]: a thousand seeds leave each seed out once."""
+
+    seeds: np.ndarray
+    values: np.ndarray
+    lost: np.ndarray
+    scored: np.ndarray
+
+    @classmethod
+    def of(cls, trainings: Sequence[Training]) -> Columns:
+        """Return the columns of a rate's trainings."""
+        values = np.array([training.value for training in trainings], float)
+        seeds = np.array([training.seed for training in trainings])
+        lost = np.array([training.lost for training in trainings], bool)
+        return cls(seeds, values, lost, np.isfinite(values))
+
+
+@dataclass(frozen=True)
 class RateChoice:
     """The chosen rate, and the trainings that represent the model."""
 
@@ -61,12 +79,14 @@ def choose_rate(
     So the score of a seed has no part in the choice that it is reported for. A rate is better with a smaller share
     of lost trainings, then with a better mean. Where no rate has two seeds, the best training is reported.
     """
-    overall = _best(trainings, better)
+    columns = {rates: Columns.of(own) for rates, own in trainings.items()}
+    overall = _best(columns, better)
     at_best = [training.row for training in trainings[overall]]
     if len(trainings) == 1:
         return RateChoice(overall, at_best, at_best, 1, "the only rate", rate_text(*overall))
     compared = {rates: own for rates, own in trainings.items() if len(own) > 1}
-    chosen = {seed: _best(compared, better, seed) for seed in _seeds(compared)}
+    several = {rates: columns[rates] for rates in compared}
+    chosen = {seed: _best(several, better, seed) for seed in _seeds(compared)}
     reported = [
         (training.row, rates)
         for rates, own in sorted(compared.items())
@@ -81,16 +101,17 @@ def choose_rate(
     return RateChoice(overall, rows, at_best, near, _text(trainings, compared, counts), _rates(counts))
 
 
-def _best(trainings: Mapping[Rates, Sequence[Training]], better: Better, without: int | None = None) -> Rates:
+def _best(trainings: Mapping[Rates, Columns], better: Better, without: int | None = None) -> Rates:
     """Return the best rate by the trainings of all seeds but one."""
     sign = 1.0 if better == "lower" else -1.0
 
     def judge(rates: Rates) -> Judgement:
-        own = [training for training in trainings[rates] if training.seed != without]
-        scored = [training.value for training in own if math.isfinite(training.value)]
-        lost = sum(training.lost for training in own)
-        share = lost / (lost + len(scored)) if lost or scored else 1.0
-        return (not scored, share, sign * sum(scored) / len(scored) if scored else math.inf, rates)
+        own = trainings[rates]
+        kept = own.seeds != without if without is not None else np.ones(len(own.seeds), bool)
+        scored = own.values[kept & own.scored]
+        lost = int(own.lost[kept].sum())
+        share = lost / (lost + len(scored)) if lost or len(scored) else 1.0
+        return (not len(scored), share, sign * float(scored.mean()) if len(scored) else math.inf, rates)
 
     return min(trainings, key=judge)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_bench.core.records import StoredRun
-from gan_bench.report.page import grids, render
+from gan_bench.report.page import chart_parts, grids, render
 from gan_bench.report.page.embed import json_block, static_svg
 from gan_bench.report.page.first_screen import tradeoffs
 from gan_bench.report.page.leaderboard_table import leaderboard
@@ -99,6 +99,17 @@ def test_the_axis_is_scaled_to_the_models_and_notes_far_real_images(tmp_path: Pa
     values = data.reported()["value"]
     assert 0 < low < values.min()
     assert values.max() < high < 2 * values.max()
+
+
+def test_a_chart_of_many_trainings_draws_some_and_says_how_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chart_parts, "MAX_POINTS", 4)
+    data = report_data(build_many(tmp_path, ("dcgan28", "dcgan28-tf"), range(3), (2e-4,), pictures=False))
+    chart = score_axis(data, data.protocols[0], page_models(data), "chart")
+    assert chart is not None
+    assert chart.description.endswith(" 4 of 6 trainings are drawn.")
+    assert max(len(rows) for rows in chart.spec["datasets"].values()) == 4
 
 
 def test_charts_are_static_without_style_attributes(tmp_path: Path) -> None:

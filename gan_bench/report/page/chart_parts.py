@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from gan_bench.report.page.embed import Spec
@@ -18,6 +19,8 @@ Models: TypeAlias = Mapping[str, PageModel]
 Row: TypeAlias = "pd.Series[Any]"
 WIDE, HALF = 860, 460
 """Widths of static charts in CSS pixels; the script draws them as wide as the page allows."""
+MAX_POINTS = 2_000
+"""Trainings that a chart draws at most; tables and means contain all."""
 FONT = "system-ui, sans-serif"
 LOG_TICKS = [float(f"{digit}e{power}") for power in range(-6, 10) for digit in (1, 2, 5)]
 
@@ -56,6 +59,14 @@ def is_wide(values: Iterable[float]) -> bool:
     """Whether values span so wide a range that their axis is logarithmic."""
     found = [float(value) for value in values if math.isfinite(value)]
     return bool(found) and min(found) > 0 and max(found) / min(found) >= LOG_RANGE
+
+
+def thinned(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return at most MAX_POINTS rows, evenly spaced in their order, and a sentence if rows are left out."""
+    if len(rows) <= MAX_POINTS:
+        return rows, ""
+    chosen = np.linspace(0, len(rows) - 1, MAX_POINTS).astype(int)
+    return rows.iloc[chosen], f" {MAX_POINTS:,} of {len(rows):,} trainings are drawn."
 
 
 def rounded(value: float) -> float:

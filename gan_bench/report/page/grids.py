@@ -25,6 +25,8 @@ BUDGET = 6_500_000
 BUDGET_RUNS = 50
 BUDGET_OF_FURTHER = 8_000
 """Bytes for each further run."""
+MAX_BUDGET = 12_000_000
+"""Bytes of all grids at most, however many runs there are."""
 
 
 @dataclass
@@ -59,7 +61,7 @@ def page_grids(data: ReportData) -> PageGrids:
     reported = set(data.reported()["run_id"])
     order = sorted(data.stored, key=lambda run: _priority(run, first, reported))
     files = {run.record.run_id: epoch_grids(run.folder / "samples", root=run.folder.parent) for run in order}
-    left = BUDGET + BUDGET_OF_FURTHER * max(0, len(order) - BUDGET_RUNS)
+    left = min(MAX_BUDGET, BUDGET + BUDGET_OF_FURTHER * max(0, len(order) - BUDGET_RUNS))
     found = {run.record.run_id: RunGrids(run) for run in order}
     wanted = [(run, max(files[run.record.run_id])) for run in order if files[run.record.run_id]]
     for run in order:

@@ -21,6 +21,7 @@ from gan_bench.report.page.chart_parts import (
     model_color,
     rounded,
     score_scale,
+    thinned,
     value_axis,
     without_hidden,
 )
@@ -36,13 +37,14 @@ FAR = 0.4
 def score_axis(data: ReportData, key: str, models: Models, name: str) -> Chart | None:
     """Return each model's trainings, mean and interval on an axis that is scaled to the models."""
     board = data.board(key)
-    rows = _trainings(data.reported(), key, models)
-    if rows.empty:
+    every = _trainings(data.reported(), key, models)
+    if every.empty:
         return None
+    rows, left_out = thinned(every)
     first = board.iloc[0]
     names = [models[label].name for label in board["label"]]
     means = pd.DataFrame([_mean_row(row, models) for _, row in board.iterrows() if row["n"]])
-    ends = [*rows["value"], *means["low"].dropna(), *means["high"].dropna()]
+    ends = [*every["value"], *means["low"].dropna(), *means["high"].dropna()]
     scale, note, near = _axis(ends, first)
     y = alt.Y("name:N", sort=names, title=None, scale=alt.Scale(domain=names, padding=0.8), axis=_name_axis())
     value = alt.X("value:Q", title=_pointing_title(first), scale=scale, axis=value_axis(scale))
@@ -76,7 +78,7 @@ def score_axis(data: ReportData, key: str, models: Models, name: str) -> Chart |
         )
     spec = layered_spec(layers, height=max(90, (58 if len(names) < 6 else 44) * len(names)), title=note)
     words = "; ".join(f"{row['name']} {row['text']}" for _, row in means.iterrows())
-    return Chart(name, f"{first['title']} of every training, by model: {words}.", spec, HALF + 60)
+    return Chart(name, f"{first['title']} of every training, by model: {words}.{left_out}", spec, HALF + 60)
 
 
 def quality(data: ReportData, key: str, models: Models, name: str) -> Chart | None:
@@ -146,8 +148,9 @@ def rates(data: ReportData, key: str, models: Models, name: str) -> Chart | None
     names = [model.name for model in models.values() if model.label in labels]
     offset = alt.XOffset("name:N", sort=names, scale=alt.Scale(domain=names, paddingOuter=0.4))
     color = model_color(models, labels)
-    scored = table[table["value"].notna()]
-    means = scored.groupby(["m", "name", "rate"], as_index=False)["value"].mean()
+    every = table[table["value"].notna()]
+    means = every.groupby(["m", "name", "rate"], as_index=False)["value"].mean()
+    scored, left_out = thinned(every)
     layers: list[Any] = [
         without_hidden(alt.Chart(scored))
         .mark_point(filled=True, size=60, opacity=0.8)
@@ -156,7 +159,7 @@ def rates(data: ReportData, key: str, models: Models, name: str) -> Chart | None
         .mark_tick(thickness=2, size=22)
         .encode(x=x, xOffset=offset, y=y, color=color),
     ]
-    lost = table[table["status"].isin(["diverged", "failed"])]
+    lost, _ = thinned(table[table["status"].isin(["diverged", "failed"])])
     if len(lost):
         layers.append(
             without_hidden(alt.Chart(lost))
@@ -165,7 +168,7 @@ def rates(data: ReportData, key: str, models: Models, name: str) -> Chart | None
                 x=x, xOffset=offset, y=alt.value(0), color=color, tooltip=_tooltip(first["title"], status=True)
             )
         )
-    words = f"{first['title']} of every training at each of {len(order)} learning rates."
+    words = f"{first['title']} of every training at each of {len(order)} learning rates.{left_out}"
     return Chart(name, words, layered_spec(layers, height=300), WIDE, log=log)
 
 
