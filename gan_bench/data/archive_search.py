@@ -140,7 +140,7 @@ def _mismatch(path: Path, md5: str, content: str) -> str:
     if content and sha256 == content:
         return ""
     if sha256 in OWNERS:
-        return f"is {OWNERS[sha256]}: move it to a folder of its own"
+        return f"is {OWNERS[sha256]}, which is another data set"
     if is_idx:
         return f"has other content than the published file (MD5 {found}, not {md5}): move it, or delete it"
     return f"is damaged (MD5 {found}, not {md5}): delete it to download it again"

@@ -281,7 +281,7 @@ def test_what_was_seen_and_not_taken_is_said(tmp_path: Path, monkeypatch: pytest
     (tmp_path / FILES[2]).write_bytes(b"damaged")
     os.mkfifo(tmp_path / FILES[3])
     expected = [
-        f"{FILES[1]} is Other's labels: move it",
+        f"{FILES[1]} is Other's labels, which is another data set",
         f"{FILES[0]} has other content than the published file",
         f"{FILES[2]} is damaged",
         f"{FILES[3]} is not a regular file",
