@@ -300,3 +300,14 @@ def test_a_read_only_folder_works(folder: Path, opened: Opened) -> None:
     assert len(opened(folder).train) == 20
     for path in [folder, *folder.iterdir()]:
         path.chmod(0o755)
+
+
+def test_links_to_folders_are_named_and_not_followed(folder: Path, opened: Opened, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    shutil.copy(folder / "cat" / "no 0.png", tmp_path / "outside" / "secret.png")
+    (folder / "linked").symlink_to(tmp_path / "outside")
+    (folder / "loop").symlink_to(folder)
+    with pytest.raises(InputError, match="2 images can't be used") as caught:
+        opened(folder)
+    assert all(f"{name}: is a link" in str(caught.value) for name in ("linked", "loop"))
+    assert opened(folder, skip_bad=True).facts["duplicates"] == 0
