@@ -36,7 +36,10 @@ PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb91
 """Of the published file, whose name has the first eight digits; the only pickle that is read."""
 LIMIT_SECONDS = 600.0
 MAX_BYTES = GIB
-HINT = f"download {INCEPTION_URL} elsewhere and set {VARIABLE} to the file, or give --extractors auto"
+HINT = (
+    f"download {INCEPTION_URL} elsewhere and set {VARIABLE} to the file, "
+    "or, where the data set has labels, give --extractors auto"
+)
 
 
 class InceptionExtractor(Extractor):
