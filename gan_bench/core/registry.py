@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import pkgutil
 import re
 import sys
+import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -149,6 +151,13 @@ class Registry(Generic[T]):
             )
 
 
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Executes the file as it is now: bytecode beside it is neither written nor trusted, as it can be outdated."""
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 _loaded_plugins: set[Path] = set()
 
 
@@ -167,7 +176,9 @@ def load_plugins(files: Sequence[Path]) -> None:
             read_bytes(file, max_bytes=MAX_PLUGIN_BYTES)  # refuses a folder, a FIFO, a device
         except ReadError as error:
             raise InputError(f"--plugin {error}; name a Python file") from error
-        module_spec = importlib.util.spec_from_file_location(f"gan_bench_plugin_{file.stem}", file)
+        name = f"gan_bench_plugin_{file.stem}"
+        loader = _SourceLoader(name, str(file)) if file.suffix == ".py" else None
+        module_spec = importlib.util.spec_from_file_location(name, file, loader=loader)
         if module_spec is None or module_spec.loader is None:
             raise InputError(f"--plugin {file}: not a Python file; name a file that ends in .py")
         module = importlib.util.module_from_spec(module_spec)

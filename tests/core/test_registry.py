@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gan_bench.core import registry
 from gan_bench.core.errors import InputError
 from gan_bench.core.registry import NAME, Registry, check_name, load_plugins
 
@@ -158,6 +160,21 @@ def test_a_plugin_file_that_fails_is_an_input_error_that_names_it(tmp_path: Path
         for _ in range(2):
             with pytest.raises(InputError, match=message):
                 load_plugins([file])
+
+
+def test_a_plugin_is_executed_as_it_is_now_and_leaves_no_bytecode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytecode counts as up to date where size and time are equal, as after two edits in one second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "changing.py"
+    for value in (1, 2):
+        file.write_text(f"value = {value}\n")
+        os.utime(file, (1, 1))
+        monkeypatch.setattr(registry, "_loaded_plugins", set())
+        load_plugins([file])
+        assert sys.modules["gan_bench_plugin_changing"].value == value
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_plugin_may_postpone_annotations(tmp_path):
