@@ -18,6 +18,9 @@ import gan_bench as gb
 CHECKER = Path(__file__).parents[1] / "benchmarks" / "check_results.py"
 
 
+pytestmark = pytest.mark.xdist_group("check results")  # the tests share what one worker made
+
+
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory, score_cache: Path) -> Path:
     results = Trial(tmp_path_factory.mktemp("complete") / "out", score_cache, {"epochs": 1}, {})

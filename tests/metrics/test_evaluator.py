@@ -141,6 +141,7 @@ def test_rgb_data_set_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert scores[0].protocol.extractor == "synthetic-rgb-cnn"
 
 
+@pytest.mark.slow
 def test_real_mnist_images_score_near_the_real_reference(mnist_evaluator: Evaluator, mnist: ImageData) -> None:
     scores = {s.metric: s for s in mnist_evaluator.score(mnist.train[::120], epoch=1, step=1)}
     assert scores["fid"].value < 3 * scores["fid"].real_reference < scores["fid"].noise_reference / 20  # type: ignore[operator]

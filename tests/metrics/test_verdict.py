@@ -80,6 +80,7 @@ def damage(data: ImageData, how: str, n: int) -> Tensor:
         ("copied and shifted", "memorised"),
     ],
 )
+@pytest.mark.slow
 def test_verdict_on_known_damage(how: str, verdict: str, mnist_evaluator: Evaluator, mnist: ImageData) -> None:
     scores = mnist_evaluator.score(damage(mnist, how, mnist_evaluator.n_fake), epoch=1, step=1)
     result, reason = judge(scores)

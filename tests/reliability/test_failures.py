@@ -242,16 +242,15 @@ def bad_and_good(tmp_path: Path, failure: str, *options: str) -> tuple[str, ...]
     return (*given, "--metrics", "is", "--plugin", str(plugin), *options)
 
 
-@pytest.mark.xdist_group("forks")  # one server of forks serves the tests without the slow marker
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [
-        ("raise SystemExit(0)", "SystemExit: 0 (bad.py:"),
         ("os._exit(0)", "its process exited while running, with exit code 0"),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (
                 ("raise BrokenPipeError('not our pipe')", "BrokenPipeError: not our pipe (bad.py:"),
+                ("raise SystemExit(0)", "SystemExit: 0 (bad.py:"),
                 ("raise KeyboardInterrupt", "KeyboardInterrupt (bad.py:"),
                 ("import ctypes; ctypes.string_at(0)", "its process was killed by SIGSEGV"),
             )
@@ -270,7 +269,7 @@ def test_however_user_code_ends_it_is_one_record_and_the_neighbour_trains(
     assert f"failed: {found['bad']['run_id']}: {reason}" in process.output
 
 
-@pytest.mark.xdist_group("forks")
+@pytest.mark.slow
 def test_a_plugin_that_changes_the_working_directory_moves_no_result(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -418,7 +417,7 @@ class DivergingLoss(BCE):
 
 @pytest.mark.parametrize(
     ("model", "lane"),
-    [("vanilla", 0), ("vanilla", 2), pytest.param("dcgan28", 0, marks=pytest.mark.slow), ("dcgan28", 2)],
+    [("vanilla", 0), ("vanilla", 2), *(pytest.param("dcgan28", lane, marks=pytest.mark.slow) for lane in (0, 2))],
 )
 def test_a_diverging_lane_leaves_its_neighbours_bit_identical(
     trial: Make, borrowed_registries: None, monkeypatch: pytest.MonkeyPatch, model: str, lane: int

@@ -44,6 +44,7 @@ def make_trained(root: Path) -> Store:
     return store
 
 
+@pytest.mark.slow
 def test_a_kill_at_every_call_of_an_evaluation_leaves_a_readable_run(tmp_path: Path) -> None:
     undisturbed = make_trained(tmp_path / "undisturbed")
     trained = contents(run_of(undisturbed.root))

@@ -29,6 +29,9 @@ from gan_bench.report.write_report import ReportPaths, write_files
 PAYLOAD = "<script src=http://evil.example/x.js></script>|`![x](http://evil.example/y.png)\n# no heading"
 
 
+pytestmark = pytest.mark.xdist_group("write report")  # the tests share what one worker made
+
+
 @pytest.fixture
 def stub_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace plots by stubs, for tests of everything else: rendering takes seconds."""

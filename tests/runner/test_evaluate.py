@@ -35,6 +35,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
+pytestmark = pytest.mark.xdist_group("evaluate")  # the tests share what one worker made
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, score_cache: Path) -> Trial:
     """Two trained runs with their FID, to copy."""

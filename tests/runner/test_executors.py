@@ -262,7 +262,7 @@ def test_a_signal_leaves_no_orphaned_worker(tmp_path: Path, sent: signal.Signals
 
 
 @posix_only
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_group_over_its_time_limit_is_killed_with_the_processes_it_started(tmp_path: Path, jobs: int) -> None:
     log = execute("local", make_groups(3), ToyWork(tmp_path, bad=(1,), how="hang"), jobs, run_timeout=4.0)
     assert log.reasons == {1: "killed after 4 s (--run-timeout)"}

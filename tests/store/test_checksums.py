@@ -125,7 +125,11 @@ def test_files_match_wherever_a_replacement_stops_and_another_one_follows(
     assert "#" not in sums(folder)
 
 
-@pytest.mark.parametrize("scored", [True, False], ids=["trained with scores", "trained without scores"])
+@pytest.mark.parametrize(
+    "scored",
+    [pytest.param(True, marks=pytest.mark.slow), False],
+    ids=["trained with scores", "trained without scores"],
+)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills are POSIX signals here")
 def test_an_evaluation_killed_at_any_call_leaves_a_valid_run_and_is_completed_by_the_next(
     tmp_path: Path, scored: bool

@@ -29,6 +29,9 @@ def trained_ids(events: list[Event]) -> list[str]:
     return [run_id for event in of_type(events, GroupStarted) for run_id in event.run_ids]
 
 
+pytestmark = pytest.mark.xdist_group("fresh")  # the tests share what one worker made
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Trial:
     changes = {"epochs": 1, "metrics": ("fid",), "seeds": (0, 1, 2)}
