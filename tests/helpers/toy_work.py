@@ -55,7 +55,7 @@ class ToyWork:
         self._wait()
         if first_seed(group) in self.bad:
             self._fail(on_event)
-        threads = os.environ.get("OMP_NUM_THREADS", "")
+        threads = " ".join(os.environ.get(name, "-") for name in ("OMP_NUM_THREADS", "GOMP_SPINCOUNT"))
         for spec in group.specs:
             record = RunRecord(run_id=spec.run_id, status="done", steps=spec.seed)
             (self.folder / f"{spec.run_id}.json").write_text(record.model_dump_json())

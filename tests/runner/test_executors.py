@@ -23,6 +23,7 @@ from gan_bench.core.matrix import Group
 from gan_bench.core.options import Options
 from gan_bench.runner.executors.base import Work, executors, never_stop
 from gan_bench.runner.executors.in_process import InProcessExecutor
+from gan_bench.runner.executors.processes import SPIN_COUNT
 
 pytestmark = pytest.mark.workers
 CASES = [(name, jobs) for name in executors.names() for jobs in (1, 2)]
@@ -199,15 +200,24 @@ def _command_line(process: psutil.Process) -> str:
         return ""
 
 
+@pytest.mark.parametrize(
+    ("own", "spins"),
+    [({}, SPIN_COUNT), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "-")],
+)
 def test_workers_get_the_given_threads_and_this_process_keeps_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: dict[str, str], spins: str
 ) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     log = execute("local", make_groups(2), ToyWork(tmp_path), jobs=2, threads=3)
-    assert {event.record.device_name for event in log.finished()} == {"3"}
+    assert {event.record.device_name for event in log.finished()} == {f"3 {spins}"}
     assert os.environ["OMP_NUM_THREADS"] == "5"
     assert "MKL_NUM_THREADS" not in os.environ
+    assert os.environ.get("GOMP_SPINCOUNT") == own.get("GOMP_SPINCOUNT")
 
 
 def test_a_worker_executes_several_groups(tmp_path: Path) -> None:

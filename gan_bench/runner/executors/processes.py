@@ -31,6 +31,9 @@ from gan_bench.runner.executors.base import OnWorkerDeath, Work
 from gan_bench.runner.executors.worker import Done, Ready, serve
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+SPIN_COUNT = "4000"
+"""Turns of an idle OpenMP thread before it sleeps, for libgomp: with its own default, two trainings on the same
+cores slow each other down fourfold. Measured by benchmarks/waiting_threads.py."""
 GRACE_SECONDS = 20.0
 """Time for a worker to write a checkpoint; less than this process has after a signal."""
 POLL_SECONDS = 0.2
@@ -106,7 +109,7 @@ def _start(work: Work, threads: int) -> _Worker:
     os.close(descriptor)
     process = context.Process(target=serve, args=(there, Path(log)), name="gan_bench worker")
     try:
-        with _environment(dict.fromkeys(THREAD_VARIABLES, str(threads))), without_main():
+        with _environment(_thread_settings(threads)), without_main():
             process.start()
     finally:
         there.close()  # only the worker holds that end, so its death closes the pipe
@@ -119,6 +122,14 @@ def _start(work: Work, threads: int) -> _Worker:
         _terminate([worker])
         raise
     return worker
+
+
+def _thread_settings(threads: int) -> dict[str, str]:
+    """Return the environment variables of a worker's threads; the user's own way of waiting stays."""
+    settings = dict.fromkeys(THREAD_VARIABLES, str(threads))
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        settings["GOMP_SPINCOUNT"] = SPIN_COUNT
+    return settings
 
 
 def _assign(worker: _Worker, waiting: deque[Group]) -> bool:
