@@ -107,7 +107,11 @@ def walk(root: Path) -> Iterator[Path]:
                 return
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            try:
+                is_folder = entry.is_dir()
+            except OSError:  # a link to itself
+                continue
+            if is_folder:
                 if depth < MAX_DEPTH:
                     pending.append((Path(entry.path), depth + 1))
             else:

@@ -64,11 +64,14 @@ class Tiny(MnistArchives):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "Tiny" / "raw"
+    root = tmp_path / "own" / "root"  # so that the folder above is the test's own
+    folder = root / "Tiny" / "raw"
     folder.mkdir(parents=True)
+    for link, target in (("loop", "loop"), ("dangling", "missing")):
+        (root.parent / link).symlink_to(target)
     for name, data in contents().items():
         (folder / name).write_bytes(data)
-    return tmp_path
+    return root
 
 
 @pytest.fixture
