@@ -43,6 +43,12 @@ class Catalogue(Protocol):
     def channels(self, dataset: str) -> int:
         """Return how many channels a data set's images have."""
 
+    def n_classes(self, model: str, dataset: str) -> int:
+        """Return a data set's number of classes for a conditional model, and 0 for any other.
+
+        Raises InputError for a conditional model and a data set without labels.
+        """
+
     def dataset_sha256(self, dataset: str) -> str:
         """Return the hash of a user's own images; empty for a data set that its name identifies."""
 
@@ -161,6 +167,7 @@ class Matrix(MatrixFields, UserInput):
             dataset_sha256=catalogue.dataset_sha256(self.dataset),
             image_size=size,
             channels=catalogue.channels(self.dataset),
+            n_classes=catalogue.n_classes(name, self.dataset),
             seed=seed,
             lr_g=lr_g,
             lr_d=lr_d,

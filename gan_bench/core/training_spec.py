@@ -24,6 +24,7 @@ from gan_bench.core.option_fields import Count, Rate, Seed
 
 DEFAULT_IMAGE_SIZE = 28
 MAX_IMAGE_SIZE = 1024
+MAX_CLASSES = 10_000
 NO_PENALTY = "none"
 NOTABLE_DROP = 0.05
 """Share of the training images that an epoch leaves out, from which on it is said."""
@@ -80,6 +81,8 @@ class TrainingSpec(Frozen):
     """Hash of the images, for a user's own; empty for a data set that its name identifies."""
     image_size: Annotated[int, Field(ge=1, le=MAX_IMAGE_SIZE)]
     channels: Literal[1, 3]
+    n_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES)] = 0
+    """Classes of the data set, for a conditional model; 0 for any other."""
     seed: Seed
     lr_g: Rate
     lr_d: Rate
@@ -99,7 +102,7 @@ class TrainingSpec(Frozen):
 
     def canonical(self) -> str:
         """Return the spec as JSON with sorted keys: equal specs give equal text."""
-        without = None if self.dataset_sha256 else {"dataset_sha256"}
+        without = {name for name in ("dataset_sha256", "n_classes") if not getattr(self, name)}
         return canonical_json(self.model_dump(mode="json", exclude=without))
 
     @functools.cached_property

@@ -30,6 +30,8 @@ class ImageShape:
 class Model(ABC):
     """A pair of networks with their recipe. Subclasses set the class variables and build the two modules.
 
+    The networks of a conditional model also take labels, int64 [B]: G(z, y) and D(x, y).
+
     Any `nn.Module` works. The recipe's `init` applies to linear, convolution and BatchNorm layers; everything else
     starts with the module's own values. `forward` draws no random numbers (for dropout in D, use
     `models.dropout.Dropout`), and linear and convolution layers before a BatchNorm have no bias.
@@ -41,10 +43,22 @@ class Model(ABC):
     alias: ClassVar[str | None] = None
     """A name shared by several models; the image size selects one of them."""
     recipe_type: ClassVar[type[Recipe]] = Recipe
+    conditional: ClassVar[bool] = False
+    """Whether the networks take labels. Fakes get the labels of the real images of the same step."""
 
-    def __init__(self, shape: ImageShape, recipe: Recipe) -> None:
+    def __init__(self, shape: ImageShape, recipe: Recipe, n_classes: int = 0) -> None:
         self.shape = shape
         self.recipe = recipe
+        self.n_classes = n_classes
+        """Classes of the data set, for a conditional model; 0 for any other."""
+
+    @property
+    def class_weight(self) -> float | None:
+        """The weight of D's auxiliary classifier in both losses (AC-GAN, arXiv 1610.09585); None: it has none.
+
+        With a classifier, D takes no labels and returns logits [B, 1 + n_classes]: real or fake, then the classes.
+        """
+        return None
 
     @abstractmethod
     def generator(self) -> nn.Module:
@@ -113,4 +127,4 @@ def build_model(spec: TrainingSpec) -> Model:
     """Return the model of a spec, with its recipe values."""
     model = models.get(spec.model)
     recipe = validated_fields(model.recipe_type, spec.settings, f"settings of model {spec.model}")
-    return model(ImageShape(spec.channels, spec.image_size), recipe)
+    return model(ImageShape(spec.channels, spec.image_size), recipe, spec.n_classes)

@@ -16,6 +16,7 @@ from gan_bench.report.report_data import ReportData
 Grid: TypeAlias = NDArray[np.uint8]
 
 TILES = 8
+MAX_ROWS = 16
 PADDING = 2
 MAX_EDGE = 1200
 """Pixels of a panel's side at most."""
@@ -43,13 +44,18 @@ def typical_runs(data: ReportData) -> dict[str, StoredRun]:
 def read_grid(file: Path, tiles: int, image_size: int) -> Grid | None:
     """Return the first `tiles` x `tiles` images of a grid, uint8 [H, W, 3]; None for an unreadable file.
 
+    With TILES it is the whole grid, which has a row for each class of a conditional model.
+
     None also for a link, and for an image larger than a grid of that many images can be: results may come from
     others. A grid of large images is reduced to what a plot can show.
     """
-    edge, largest = (min(count, TILES) * (image_size + PADDING) + PADDING for count in (tiles, TILES))
+    width, height, largest, highest = (
+        count * (image_size + PADDING) + PADDING
+        for count in (min(tiles, TILES), MAX_ROWS if tiles >= TILES else tiles, TILES, MAX_ROWS)
+    )
     try:
-        with open_image(file, root=file.parents[2], max_pixels=min(MAX_PIXELS, largest**2)) as image:
-            part = image.crop((0, 0, min(edge, image.width), min(edge, image.height))).convert("RGB")
+        with open_image(file, root=file.parents[2], max_pixels=min(MAX_PIXELS, largest * highest)) as image:
+            part = image.crop((0, 0, min(width, image.width), min(height, image.height))).convert("RGB")
             part.thumbnail((MAX_EDGE, MAX_EDGE))
             return np.asarray(part)
     except ReadError:

@@ -42,6 +42,22 @@ class Registries:
         """Return how many channels a data set's images have."""
         return datasets.get(dataset).channels
 
+    def n_classes(self, model: str, dataset: str) -> int:
+        """Return a data set's number of classes for a conditional model, and 0 for any other.
+
+        Raises InputError for a conditional model and a data set without labels.
+        """
+        if not models.get(model).conditional:
+            return 0
+        n_classes = datasets.get(dataset).n_classes
+        if not n_classes:
+            labelled = ", ".join(name for name in datasets if datasets.get(name).n_classes)
+            raise InputError(
+                f"model {model!r} is conditional on classes, but data set {dataset!r} has no labels: "
+                f"choose another model, or a data set with labels (a folder for each class, or {labelled})"
+            )
+        return n_classes
+
     def dataset_sha256(self, dataset: str) -> str:
         """Return the hash of a user's own images; empty for a data set that its name identifies."""
         return datasets.get(dataset).content_sha256

@@ -64,9 +64,13 @@ class RunContext:
         return Batch(resized(data.train, spec.image_size), data.train_labels).to(self.device)
 
     def sampler(self, spec: TrainingSpec, weights: Checkpoint) -> Sampler:
-        """Return a sampler of stored weights, with the BatchNorm statistics that were asked for."""
+        """Return a sampler of stored weights, with the BatchNorm statistics that were asked for.
+
+        Classes of a conditional model's samples have the shares that they have among the training images.
+        """
         batch_norm, cpu_kernels = self.evaluation.batch_norm, self.options.cpu_kernels
-        return load_sampler(spec, weights, self.device, batch_norm, cpu_kernels=cpu_kernels)
+        labels = self.data(spec.dataset, ignore_events).train_labels if spec.n_classes else None
+        return load_sampler(spec, weights, self.device, batch_norm, cpu_kernels=cpu_kernels, labels=labels)
 
     def evaluator(self, dataset: str, on_event: OnEvent) -> Evaluator:
         """Return the evaluator of a data set, cached between the groups of a process."""

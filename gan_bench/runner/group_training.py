@@ -178,8 +178,7 @@ class GroupTraining:
 
     def _sample(self, run: RunState, epoch: EpochRecord, trainer: Trainer) -> None:
         """Draw an epoch's grid, and evaluate the epoch if that is due."""
-        samples = trainer.sampler(run.lane).sample(GRID_SIDE**2, "grid")
-        self.store.add_grid(run.spec, epoch.epoch, image_grid(samples))
+        self.store.add_grid(run.spec, epoch.epoch, image_grid(trainer.sampler(run.lane).sample_grid()))
         if self._evaluation_is_due(trainer, epoch.epoch):
             self._evaluate(run, epoch, trainer)
 

@@ -43,7 +43,7 @@ def check_plugins(specs: Sequence[TrainingSpec], context: RunContext, on_event: 
     chosen: dict[Any, TrainingSpec] = {}
     for spec in specs:
         if any(_user_parts(spec)):
-            settings = spec.model_dump(include={"image_size", "channels", "settings"})
+            settings = spec.model_dump(include={"image_size", "channels", "n_classes", "settings"})
             chosen.setdefault((spec.model, spec.loss, spec.penalty, repr(settings)), spec)
     if not chosen:
         return

@@ -15,7 +15,7 @@ from gan_bench.core.errors import InputError
 from gan_bench.core.failures import is_out_of_memory
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.losses.base import build_loss
-from gan_bench.models.base import build_model
+from gan_bench.models.base import Model, build_model
 from gan_bench.models.dropout import Dropout
 from gan_bench.penalties.base import build_penalty
 from gan_bench.training.rng import LaneRng, latent_noise, make_rng
@@ -41,7 +41,7 @@ def check_networks(spec: TrainingSpec) -> None:
     Both networks are called forward and backward on the CPU, in float32, on at most 8 images.
     """
     model, batch = build_model(spec), min(BATCH, spec.batch_size)
-    g, d = _Network(spec.model, "G", model.generator), _Network(spec.model, "D", model.discriminator)
+    g, d = _networks(spec.model, model)
     for name, layer in g.module.named_modules():
         if isinstance(layer, Dropout) and layer.p > 0:
             raise g.broken(f"has a Dropout layer, {name}, but only D has dropout; {G_NOISE}")
@@ -49,10 +49,16 @@ def check_networks(spec: TrainingSpec) -> None:
     image = (model.shape.channels, model.shape.size, model.shape.size)
     images = g.checked(noise, (batch, *image), "images [B, C, H, W]", "Tanh")
     _check_range(g, images)
-    logits = d.checked(images.detach(), (batch,), "logits [B], one number for each image", "")
+    if model.class_weight is None:
+        logits = d.checked(images.detach(), (batch,), "logits [B], one number for each image", "")
+    else:
+        shape = (batch, 1 + model.n_classes)
+        logits = d.checked(images.detach(), shape, "logits [B, 1 + n_classes]: real or fake, then the classes", "")
     d.check_gradients(logits)
     g.check_gradients(d(images))
     g.check_evaluation(noise)
+    g.check_labels(noise)
+    d.check_labels(images.detach())
     with torch.no_grad():
         for parameter in g.module.parameters():
             parameter.mul_(LARGER)
@@ -86,7 +92,7 @@ def check_penalty(spec: TrainingSpec) -> None:
     if penalty is None:
         return
     model = build_model(spec)
-    d = _Network(spec.model, "D", model.discriminator)
+    _, d = _networks(spec.model, model)
     name = f"penalty {spec.penalty!r} with D of model {spec.model!r}"
     shape = (LANES, min(BATCH, spec.batch_size), model.shape.channels, model.shape.size, model.shape.size)
     source = make_rng(0, "penalty", CPU)
@@ -95,7 +101,8 @@ def check_penalty(spec: TrainingSpec) -> None:
 
     def each_lane(images: Tensor) -> Tensor:
         d.set_masks(images.shape[1])
-        return torch.stack([d.module(own) for own in images])
+        outputs = torch.stack([d.module(own, *d.labels(len(own))) for own in images])
+        return outputs if model.class_weight is None else outputs[..., 0]
 
     def call(lanes: int) -> Any:
         d.restore(buffers)
@@ -119,11 +126,20 @@ G_NOISE = "all randomness of G is its input: raise z_dim, and use a part of the 
 D_NOISE = "use gan_bench.plugins.Dropout, whose mask the trainer draws for each run"
 
 
-class _Network:
-    """One network of a model in training mode, with messages that name it."""
+def _networks(name: str, model: Model) -> tuple[_Network, _Network]:
+    n_classes = model.n_classes if model.conditional else 0
+    d_classes = n_classes if model.class_weight is None else 0
+    return (
+        _Network(name, "G", model.generator, n_classes),
+        _Network(name, "D", model.discriminator, d_classes),
+    )
 
-    def __init__(self, model: str, net: str, build: Callable[[], Any]) -> None:
-        self.name, self.net = f"model {model!r}: {net}", net
+
+class _Network:
+    """One network of a model in training mode, with messages that name it. It takes labels if it has classes."""
+
+    def __init__(self, model: str, net: str, build: Callable[[], Any], n_classes: int = 0) -> None:
+        self.name, self.net, self.n_classes = f"model {model!r}: {net}", net, n_classes
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
             self.module: nn.Module = _called(f"{self.name} can't be built", "", build)
@@ -141,8 +157,15 @@ class _Network:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         self.set_masks(len(inputs))
-        outputs: Tensor = _called(f"{self.name} fails on inputs {list(inputs.shape)}", "", self.module, inputs)
+        given, labels = f"inputs {list(inputs.shape)}", self.labels(len(inputs))
+        if labels:
+            given += f" and labels {list(labels[0].shape)}"
+        outputs: Tensor = _called(f"{self.name} fails on {given}", "", self.module, inputs, *labels)
         return outputs
+
+    def labels(self, batch: int, shift: int = 0) -> tuple[Tensor, ...]:
+        """Return labels int64 [batch] as the network's second input; nothing if it takes none."""
+        return (torch.arange(shift, shift + batch) % self.n_classes,) if self.n_classes else ()
 
     def broken(self, rule: str) -> InputError:
         """Return the error for a broken rule."""
@@ -212,6 +235,16 @@ class _Network:
         self.module.train()
         if not outputs.isfinite().all():
             raise NotFiniteError(f"{self.name} returns values that are not finite in evaluation mode; {STABLE}")
+
+    def check_labels(self, inputs: Tensor) -> None:
+        """Raise InputError where outputs do not depend on the labels, which the network takes."""
+        if self.n_classes < 2:
+            return
+        self.set_masks(len(inputs))
+        with torch.no_grad():
+            outputs = [self.module(inputs, *self.labels(len(inputs), shift)) for shift in (0, 1)]
+        if torch.equal(*outputs):
+            raise self.broken("ignores its labels: it returns the same for every class; use its second input")
 
     def _check_output(self, outputs: Any, inputs: Tensor, shape: tuple[int, ...], what: str) -> None:
         if not isinstance(outputs, Tensor):

@@ -63,9 +63,10 @@ def _counted(spec: TrainingSpec, *, penalized: bool) -> int:
             recipe.noise, (spec.batch_size, recipe.z_dim), layers, dtype, dtype, loss.uses_real_in_generator
         )
         images = torch.empty(1, spec.batch_size, *shape, dtype=torch.uint8)
-        inputs = [(Batch(images), draw_noise(group.streams))] * recipe.d_steps
+        labels = torch.zeros(1, spec.batch_size, dtype=torch.int64)
+        inputs = [(Batch(images, labels), draw_noise(group.streams))] * recipe.d_steps
         penalty_noise = PenaltyNoise(group.streams, layers, dtype, dtype) if penalized else None
-        step = Step(group.g_net, group.d_net, loss, build_penalty(spec), dtype, PLAIN_LAYERS)
+        step = Step(model, group.g_net, group.d_net, loss, build_penalty(spec), dtype, PLAIN_LAYERS)
         with FlopCounterMode(display=False) as counter:
             step(group.g, group.d, _NoUpdate(), _NoUpdate(), inputs, [penalty_noise] * recipe.d_steps)
     return int(counter.get_total_flops())

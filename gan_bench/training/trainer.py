@@ -88,7 +88,7 @@ class Trainer:
         penalty_recipes = [part.recipe_type for part in penalty_parts(first.penalty)]
         _check_settings(first, [type(model.recipe), type(loss.recipe), *penalty_recipes])
         self.penalties = PenaltySchedule(penalty.interval if penalty else None, recipe.d_steps)
-        self._step = Step(group.g_net, group.d_net, loss, penalty, compute, device, cpu_kernels)
+        self._step = Step(model, group.g_net, group.d_net, loss, penalty, compute, device, cpu_kernels)
         dropouts = state.dropouts(group.d_net)
         shape = (self.batch_size, recipe.z_dim)
         self._draw_noise = StepNoiseSampler(
@@ -238,7 +238,8 @@ class Trainer:
     def sampler(self, lane: int, batch_norm: BatchNormStatistics = "running") -> Sampler:
         """Return a sampler of the lane's generator, with its current weights until they are trained further."""
         tensors = {name: value[lane : lane + 1] for name, value in {**self.g.params, **self.g.buffers}.items()}
-        return Sampler(self._step.g, tensors, self.recipe, self.specs[lane].seed, batch_norm)
+        labels = self.data.labels if self.specs[lane].n_classes else None
+        return Sampler(self._step.g, tensors, self.recipe, self.specs[lane].seed, batch_norm, labels)
 
     def generator_state(self, lane: int) -> Checkpoint:
         """Return a copy of the generator's parameters and buffers: enough to sample from."""

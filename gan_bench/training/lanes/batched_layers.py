@@ -13,7 +13,7 @@ convolution:
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, TypeAlias, cast
@@ -22,34 +22,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gan_bench.models.conditional import CONTAINERS, ClassEmbedding
 from gan_bench.models.dropout import Dropout
 from gan_bench.training.cpu_kernels import CPUKernels, active, channels_last, each_lane, linear
 
 ConvAlgorithm: TypeAlias = Literal["per_lane", "grouped", "im2col"]
 CONV_ALGORITHMS: tuple[ConvAlgorithm, ...] = ("per_lane", "grouped", "im2col")
 
-ELEMENTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Identity, Dropout)
+ELEMENTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Identity, Dropout, ClassEmbedding)
 """Layers that are independent of axes: they work on lanes unchanged."""
 
 
 def batch_layers(module: nn.Module, device: torch.device, cpu_kernels: CPUKernels = "auto") -> nn.Module | None:
     """Return a copy of a net with the layers of this module, which share its parameters and buffers.
 
-    Names of parameters and buffers are unchanged. None for anything but an `nn.Sequential` of ELEMENTWISE layers
-    and of those with a counterpart here.
+    Names of parameters and buffers are unchanged. None for anything but one of CONTAINERS with ELEMENTWISE layers
+    and those with a counterpart here.
     """
     convert = _counterparts(device, cpu_kernels)
-    layers = [layer for layer in module.modules() if type(layer) is not nn.Sequential]
+    layers = [layer for layer in module.modules() if type(layer) not in CONTAINERS]
     known = all(_is_usual(layer) if type(layer) in convert else type(layer) in ELEMENTWISE for layer in layers)
-    if type(module) is not nn.Sequential or not known:
+    if type(module) not in CONTAINERS or not known:
         return None
     built: dict[nn.Module, nn.Module] = {}  # a layer used twice stays one layer
 
     def build(layer: nn.Module) -> nn.Module:
         if layer not in built:
-            if isinstance(layer, nn.Sequential):
-                children = {name: build(child) for name, child in layer._modules.items() if child is not None}
-                built[layer] = nn.Sequential(OrderedDict(children))
+            if type(layer) in CONTAINERS:
+                built[layer] = container = copy.copy(layer)
+                children = layer._modules.items()
+                container._modules = {name: build(child) for name, child in children if child is not None}
             else:
                 built[layer] = convert[type(layer)](layer) if type(layer) in convert else layer
         return built[layer]
