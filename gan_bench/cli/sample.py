@@ -44,14 +44,14 @@ def sample_(
     plugins: tuple[Path, ...],
 ) -> None:
     """Draw images from the generator of RUN: a run id, the beginning of one, or a run's folder."""
-    _check(label, out)
+    _check(out)
     from gan_bench.cli.ui.output import echo, print_notice
     from gan_bench.core.files import remove_temporary, write_bytes
     from gan_bench.core.images import png_bytes
     from gan_bench.core.registry import load_plugins
     from gan_bench.runner.provenance import require_same_model
     from gan_bench.store.store import Store
-    from gan_bench.training.sampling import sample_grid
+    from gan_bench.training.sampling import require_class, sample_grid
 
     folder, run = shared.split_run(run, folder)
     load_plugins(plugins)
@@ -59,20 +59,21 @@ def sample_(
     found = store.find(run)
     require_same_model(found, dataset=False)
     spec = found.spec
+    if label is not None:
+        require_class(spec, label)
     weights = store.weights(spec, "best" if checkpoint == "best" else "last")
     if weights is None and checkpoint == "best":
         raise InputError(f"{spec.run_id} has no best checkpoint: only runs with --eval-every keep one; type last")
     if weights is None:
         raise InputError(f"{spec.run_id} has no checkpoint: choose another run, or train it again with --fresh")
     remove_temporary(out.absolute().parent, f"{out.name}.")
-    write_bytes(out, png_bytes(sample_grid(spec, weights, count, seed)))
-    echo(f"{count} images of {spec.run_id} ({checkpoint}): {out}")
+    write_bytes(out, png_bytes(sample_grid(spec, weights, count, seed, label)))
+    of = "" if label is None else f"class {label}, "
+    echo(f"{count} images of {spec.run_id} ({of}{checkpoint}): {out}")
 
 
-def _check(label: int | None, out: Path) -> None:
+def _check(out: Path) -> None:
     """Raise InputError for options that can't be followed."""
-    if label is not None:
-        raise InputError(f"--class {label}: no registered model is conditional on a class; omit --class")
     if out.suffix.lower() != ".png":
         raise InputError(f"--out {out}: only PNG files are written; type a name that ends in .png")
     if out.is_dir():

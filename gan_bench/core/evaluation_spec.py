@@ -19,8 +19,8 @@ SAMPLE_BATCH = 500
 STANDING_BATCHES = 50
 
 
-METRICS = ("fid", "is", "kid", "prc", "dc", "modes", "copies", "feature-copies")
-"""Metrics that are computed by default."""
+METRICS = ("fid", "is", "kid", "prc", "dc", "modes", "copies", "feature-copies", "class-accuracy")
+"""Metrics that are computed by default; those of labels for conditional models only."""
 
 
 class EvaluationSpec(UserInput):

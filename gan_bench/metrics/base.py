@@ -48,6 +48,23 @@ class Metric(BaseMetric):
         """Return the metric with the real features bound; statistics of `real` are computed here, once."""
 
 
+LabelFunction: TypeAlias = Callable[[Features, Tensor], Mapping[str, float]]
+"""Maps features of images and the labels that they were generated for, int64 [N], to one value per column."""
+
+
+class LabelMetric(BaseMetric):
+    """A comparison of generated images with the classes that they were generated for.
+
+    Computed for conditional models only, on the data set's own classifier. Noise has no reference.
+    """
+
+    needs_classes = True
+
+    @abstractmethod
+    def bind_labels(self, real: Features, labels: Tensor) -> LabelFunction:
+        """Return the metric with the real features and their labels, int64 [N], bound."""
+
+
 @dataclass(frozen=True)
 class TrainingImages:
     """Training images and held-out ones of the test split, uint8 [N, C, H, W], with their features."""
@@ -82,7 +99,9 @@ class ImageMetric(BaseMetric):
         """Return the metric with the training images bound."""
 
 
-metrics: Registry[Metric | ImageMetric] = Registry("metric", "gan_bench.metrics", "gan_bench.metrics")
+AnyMetric: TypeAlias = Metric | ImageMetric | LabelMetric
+
+metrics: Registry[AnyMetric] = Registry("metric", "gan_bench.metrics", "gan_bench.metrics")
 
 ALIASES = {
     "precision": "prc",
@@ -96,6 +115,9 @@ ALIASES = {
     "kid_mean": "kid",
     "inception_score_mean": "is",
     "duplicates": "copies",
+    "class_accuracy": "class-accuracy",
+    "class_fid": "class-fid",
+    "intra-fid": "class-fid",
 }
 
 

@@ -15,7 +15,7 @@ from gan_bench.core.evaluation_spec import EvaluationProtocol, EvaluationSpec, W
 from gan_bench.core.events import OnEvent
 from gan_bench.core.records import Score, WhichCheckpoint
 from gan_bench.data.base import ImageData, resized
-from gan_bench.metrics.base import ImageMetric, Metric, metrics, resolve_metrics
+from gan_bench.metrics.base import AnyMetric, LabelMetric, metrics, resolve_metrics
 from gan_bench.metrics.extractors.base import (
     Extractor,
     ExtractorContext,
@@ -67,7 +67,7 @@ class Evaluator:
         self.n_real, self.n_fake = self.images.n_real, self.images.n_fake
         chosen = {name: metrics.get(name) for name in resolve_metrics(spec.metrics)}
         names = dict.fromkeys(default_extractor(data.name) if n == "auto" else n for n in spec.extractors)
-        self._metrics: list[tuple[ExtractorSource, dict[str, Metric | ImageMetric]]] = []
+        self._metrics: list[tuple[ExtractorSource, dict[str, AnyMetric]]] = []
         for source in map(find_extractor, names):
             self._metrics.append((source, self._applicable(source, chosen)))
         self._prepared: list[PreparedExtractor] | None = None
@@ -84,10 +84,13 @@ class Evaluator:
             for extractor, applicable in extractors
         ]
 
-    def missing_draws(self, scores: Sequence[Score], step: int) -> tuple[int, ...]:
-        """Return the draws of the spec for which a requested (extractor, column) has no score at `step`."""
+    def missing_draws(self, scores: Sequence[Score], step: int, *, conditional: bool = False) -> tuple[int, ...]:
+        """Return the draws of the spec for which a requested (extractor, column) has no score at `step`.
+
+        Metrics of labels are requested of conditional models only.
+        """
         existing = {(score.draw, score.protocol.extractor, score.metric) for score in self.requested(scores, step)}
-        columns = self._columns()
+        columns = self._columns(conditional=conditional)
         return tuple(
             draw for draw in range(self.spec.draws) if not {(draw, *column) for column in columns} <= existing
         )
@@ -98,7 +101,7 @@ class Evaluator:
         They have this evaluator's numbers of images, reference split, weights, BatchNorm statistics and KID subset
         size. Hashes and versions are not compared: an upgrade requires no new evaluation.
         """
-        settings, columns = self._settings(), self._columns()
+        settings, columns = self._settings(), self._columns(conditional=True)
         return [
             score
             for score in scores
@@ -108,10 +111,14 @@ class Evaluator:
             and all(getattr(score.protocol, name) == value for name, value in settings.items())
         ]
 
-    def _columns(self) -> set[tuple[str, str]]:
+    def _columns(self, *, conditional: bool) -> set[tuple[str, str]]:
         """Return the requested (extractor, column) pairs."""
         return {
-            (source.name, column.name) for source, applicable in self._metrics for column in columns_of(applicable)
+            (source.name, column.name)
+            for source, applicable in self._metrics
+            for name, metric in applicable.items()
+            for column in columns_of([name])
+            if conditional or not isinstance(metric, LabelMetric)
         }
 
     def score(
@@ -123,10 +130,12 @@ class Evaluator:
         draw: int = 0,
         checkpoint: WhichCheckpoint = "last",
         progress: ProgressCallback | None = None,
+        labels: Tensor | None = None,
     ) -> list[Score]:
         """Return one score per extractor and column for `fakes`, uint8 [n_fake, C, H, W] of any size and device.
 
-        Each extractor processes each image once. Raises ValueError for another dtype, shape or count.
+        `labels`, int64 [n_fake], are the classes that a conditional model was asked for. Each extractor processes
+        each image once. Raises ValueError for another dtype, shape or count.
         """
         self._check(fakes)
         self.prepare()
@@ -135,7 +144,7 @@ class Evaluator:
         counter = _counter(progress, len(images) * len(self._prepared))
         scores: list[Score] = []
         for prepared in self._prepared:
-            values = prepared.values(images, counter)
+            values = prepared.values(images, counter, labels=labels)
             scores += [
                 Score(
                     metric=column.name,
@@ -152,12 +161,11 @@ class Evaluator:
                     noise_reference=prepared.noise_reference.get(column.name),
                 )
                 for column in prepared.columns
+                if column.name in values
             ]
         return scores
 
-    def _applicable(
-        self, source: ExtractorSource, chosen: dict[str, Metric | ImageMetric]
-    ) -> dict[str, Metric | ImageMetric]:
+    def _applicable(self, source: ExtractorSource, chosen: dict[str, AnyMetric]) -> dict[str, AnyMetric]:
         """Return the metrics that can be computed with an extractor; raise InputError if there are none."""
         source.check(self.context)
         own = source.dataset == self.data.name

@@ -11,10 +11,12 @@ from gan_bench.core.errors import InputError
 from gan_bench.core.evaluation_spec import EvaluationProtocol
 from gan_bench.devices import numerics
 from gan_bench.metrics.base import (
+    AnyMetric,
     BaseMetric,
     Column,
     ImageMetric,
-    Metric,
+    LabelFunction,
+    LabelMetric,
     MetricFunction,
     TrainingImages,
     metrics,
@@ -31,7 +33,7 @@ class PreparedExtractor:
         self,
         extractor: Extractor,
         protocol: EvaluationProtocol,
-        applicable: Mapping[str, Metric | ImageMetric],
+        applicable: Mapping[str, AnyMetric],
         images: ReferenceImages,
         cache: ScoreCache,
         counter: ImageCounter,
@@ -45,6 +47,7 @@ class PreparedExtractor:
         real = self._real_features(images).to(extractor.scoring_device)
         self._applicable, self._n_real = applicable, images.n_real
         self._functions: dict[str, Callable[[Tensor, Features], Mapping[str, float]]] = {}
+        self._label_functions: dict[str, LabelFunction] = {}
         held_out: dict[str, float] = {}
         with torch.inference_mode(), numerics.full_precision(extractor.device):
             training = self._training_images(images)
@@ -53,24 +56,37 @@ class PreparedExtractor:
                     bound = metric.bind_images(training)
                     self._functions[name] = bound.values
                     held_out |= bound.real_reference
+                elif isinstance(metric, LabelMetric):
+                    self._label_functions[name] = metric.bind_labels(real, images.real_labels())
                 else:
                     self._functions[name] = _of_features(metric.bind(real))
         of_features = [name for name, metric in applicable.items() if not isinstance(metric, ImageMetric)]
-        self.real_reference = held_out | self._reference("real", images.n_other, images.other, of_features)
+        labels = images.other_labels() if self._label_functions else None
+        self.real_reference = held_out | self._reference("real", images.n_other, images.other, of_features, labels)
         """Values of real images by column; a metric that is undefined for so few images has none."""
-        self.noise_reference = self._reference("noise", images.n_fake, images.noise, applicable)
+        self.noise_reference = self._reference("noise", images.n_fake, images.noise, self._functions)
         """Values of uniform noise by column."""
 
     def values(
-        self, images: Tensor, counter: ImageCounter, names: Iterable[str] | None = None
+        self,
+        images: Tensor,
+        counter: ImageCounter,
+        names: Iterable[str] | None = None,
+        labels: Tensor | None = None,
     ) -> dict[str, float]:
-        """Return the values for uint8 [N, C, H, W] of the native size by column, of all metrics or of some."""
+        """Return the values for uint8 [N, C, H, W] of the native size by column, of all metrics or of some.
+
+        Metrics of labels are computed for images with labels, int64 [N].
+        """
         features = self.extractor(images, counter)
-        chosen = self._functions if names is None else names
+        chosen = [*self._functions, *self._label_functions] if names is None else names
         found: dict[str, float] = {}
         with torch.inference_mode(), numerics.full_precision(self.extractor.device):
             for name in chosen:
-                found |= self._functions[name](images, features)
+                if name in self._functions:
+                    found |= self._functions[name](images, features)
+                elif labels is not None:
+                    found |= self._label_functions[name](features, labels)
         return found
 
     def _real_features(self, images: ReferenceImages) -> Features:
@@ -110,7 +126,12 @@ class PreparedExtractor:
         )
 
     def _reference(
-        self, kind: str, count: int, make_images: Callable[[], Tensor], applicable: Iterable[str]
+        self,
+        kind: str,
+        count: int,
+        make_images: Callable[[], Tensor],
+        applicable: Iterable[str],
+        labels: Tensor | None = None,
     ) -> dict[str, float]:
         names = [name for name in applicable if self._is_defined(self._applicable[name], count)]
         key = {**self._key, "reference": kind, "images": count}
@@ -118,7 +139,7 @@ class PreparedExtractor:
         if {column.name for column in columns_of(names)} <= values.keys():
             self._counter(count)
         else:
-            values |= self.values(make_images(), self._counter, names)
+            values |= self.values(make_images(), self._counter, names, labels)
             arrays = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
             self._cache.store(key, arrays)
         return values

@@ -26,6 +26,8 @@ class ReferenceImages:
     def __init__(self, data: ImageData, split: Split, samples: int) -> None:
         self._data = data
         self._split, self._other_split = (data.test, data.train) if split == "test" else (data.train, data.test)
+        labels = (data.test_labels, data.train_labels)
+        self._labels, self._other_labels = labels if split == "test" else labels[::-1]
         self.size: int = data.test.shape[-1]
         self.n_fake = min(samples, len(data.train))
         self.n_real = min(samples, len(self._split))
@@ -39,6 +41,16 @@ class ReferenceImages:
     def other(self) -> Tensor:
         """Return images of the other split, [n_other, C, H, W]."""
         return resized(self._other_split[subset(len(self._other_split), self.n_other)], self.size)
+
+    def real_labels(self) -> Tensor:
+        """Return the labels of `real`, int64 [n_real]; the data set must have labels."""
+        assert self._labels is not None
+        return self._labels[subset(len(self._split), self.n_real)]
+
+    def other_labels(self) -> Tensor:
+        """Return the labels of `other`, int64 [n_other]; the data set must have labels."""
+        assert self._other_labels is not None
+        return self._other_labels[subset(len(self._other_split), self.n_other)]
 
     def train(self) -> Tensor:
         """Return all training images, [N, C, H, W]."""

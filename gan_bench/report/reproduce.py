@@ -28,6 +28,8 @@ METRICS = {
     "feature_copy_share": "feature-copies",
     "modes_covered": "modes",
     "modes_kl": "modes",
+    "class_accuracy": "class-accuracy",
+    "class_fid": "class-fid",
 }
 """Metrics whose columns are not named after them."""
 

@@ -24,7 +24,9 @@ def is_evaluated(store: Reader, record: RunRecord, spec: TrainingSpec, evaluator
     """Return whether a run has every score that was asked for; a diverged or failed one needs none."""
     if record.status != "done":
         return True
-    return not evaluator.missing_draws(store.scores(spec), record.steps) and not record.evaluation_failure
+    scores, conditional = store.scores(spec), spec.n_classes > 0
+    missing = evaluator.missing_draws(scores, record.steps, conditional=conditional)
+    return not missing and not record.evaluation_failure
 
 
 def evaluate_run(spec: TrainingSpec, store: Store, context: RunContext, on_event: OnEvent) -> None:
@@ -42,7 +44,7 @@ def evaluate_run(spec: TrainingSpec, store: Store, context: RunContext, on_event
     try:
         evaluator = context.evaluator(spec.dataset, on_event)
         evaluator.prepare(report_progress(on_event, ""))
-        draws = evaluator.missing_draws(store.scores(spec), record.steps)
+        draws = evaluator.missing_draws(store.scores(spec), record.steps, conditional=spec.n_classes > 0)
         scores = score_draws(spec, record, draws, evaluator, store, context, on_event)
         verdict, reason = judge([*store.scores(spec), *scores])
         update = {"verdict": verdict, "verdict_reason": reason, "evaluation_failure": "", "log_tail": ""}
@@ -85,8 +87,15 @@ def score_draws(
     progress = report_progress(on_event, spec.run_id)
     found: list[Score] = []
     for draw in draws:
-        samples = sampler.sample(evaluator.n_fake, evaluation_stream(draw))
-        found += evaluator.score(samples, epoch=record.epochs, step=record.steps, draw=draw, progress=progress)
+        stream = evaluation_stream(draw)
+        found += evaluator.score(
+            sampler.sample(evaluator.n_fake, stream),
+            epoch=record.epochs,
+            step=record.steps,
+            draw=draw,
+            progress=progress,
+            labels=sampler.draw_labels(evaluator.n_fake, stream),
+        )
     return found
 
 

@@ -194,9 +194,14 @@ class GroupTraining:
         """Evaluate a run during training (--eval-every), and keep its weights if they are the best so far."""
         start = time.perf_counter()
         weights = trainer.generator_state(run.lane)
-        samples = self.context.sampler(run.spec, weights).sample(self.evaluator.n_fake, evaluation_stream(0))
-        progress = report_progress(self.on_event, run.spec.run_id)
-        scores = self.evaluator.score(samples, epoch=epoch.epoch, step=epoch.step, progress=progress)
+        sampler, stream = self.context.sampler(run.spec, weights), evaluation_stream(0)
+        scores = self.evaluator.score(
+            sampler.sample(self.evaluator.n_fake, stream),
+            epoch=epoch.epoch,
+            step=epoch.step,
+            progress=report_progress(self.on_event, run.spec.run_id),
+            labels=sampler.draw_labels(self.evaluator.n_fake, stream),
+        )
         run.eval_seconds += time.perf_counter() - start
         self.store.add_scores(run.spec, scores)
         if run.update_best(scores):
