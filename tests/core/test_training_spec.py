@@ -67,6 +67,7 @@ def test_a_change_of_any_field_changes_the_run_id(spec: TrainingSpec, field: str
         "dataset_sha256": "cd" * 32,
         "image_size": spec.image_size + 1,
         "channels": 4 - spec.channels,
+        "n_classes": spec.n_classes + 1,
         "seed": spec.seed ^ 1,
         "lr_g": spec.lr_g / 2,
         "lr_d": spec.lr_d / 2,

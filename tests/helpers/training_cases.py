@@ -13,6 +13,7 @@ from gan_bench.models.base import resolve_model
 from gan_bench.penalties.base import penalty_parts
 
 CPU = torch.device("cpu")
+N_CLASSES = 10
 
 
 def small_spec(
@@ -41,6 +42,7 @@ def small_spec(
         "dataset": "synthetic",
         "image_size": size,
         "channels": 1,
+        "n_classes": N_CLASSES if model.conditional else 0,
         "seed": seed,
         "lr_g": lr_g,
         "lr_d": lr_d,
@@ -57,5 +59,5 @@ def random_images(size: int, count: int = 64, channels: int = 1) -> torch.Tensor
 
 
 def random_batch(size: int, count: int = 64, channels: int = 1) -> Batch:
-    """A training set without labels."""
-    return Batch(random_images(size, count, channels))
+    """A training set with labels in another order than the images."""
+    return Batch(random_images(size, count, channels), torch.arange(count) * 7 % N_CLASSES)

@@ -12,7 +12,7 @@ from gan_bench.core.errors import InputError
 from gan_bench.core.evaluation_spec import EvaluationSpec
 from gan_bench.core.events import ignore_events
 from gan_bench.data.base import ImageData, datasets, resized
-from gan_bench.metrics.base import metrics, resolve_metrics
+from gan_bench.metrics.base import LabelMetric, metrics, resolve_metrics
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.extractors.base import Extractor
 
@@ -28,7 +28,10 @@ def test_scores_carry_protocol_and_references(evaluator: Evaluator, synthetic: I
         progress=lambda done, total: calls.append((done, total)),
     )
     columns = [
-        column.name for name in resolve_metrics(EvaluationSpec().metrics) for column in metrics.get(name).columns
+        column.name
+        for name in resolve_metrics(EvaluationSpec().metrics)
+        for column in metrics.get(name).columns
+        if not isinstance(metrics.get(name), LabelMetric)
     ]
     assert [score.metric for score in scores] == columns
     assert calls[-1] == (256, 256)
@@ -46,6 +49,16 @@ def test_scores_carry_protocol_and_references(evaluator: Evaluator, synthetic: I
     assert (protocol.extractor, protocol.resize) == ("synthetic-cnn", "bilinear-antialias to 28x28")
     fid = next(score for score in scores if score.metric == "fid")
     assert fid.real_reference < fid.noise_reference  # type: ignore[operator]
+
+
+def test_images_with_labels_have_the_accuracy_of_their_classes(evaluator: Evaluator, synthetic: ImageData) -> None:
+    images, labels = synthetic.train[:256], synthetic.train_labels[:256]
+    right, wrong = (evaluator.score(images, epoch=1, step=1, labels=each) for each in (labels, (labels + 1) % 10))
+    assert values_of(right)["class_accuracy"] > 0.9
+    assert values_of(wrong)["class_accuracy"] < 0.1
+    score = next(score for score in right if score.metric == "class_accuracy")
+    assert 0.9 < score.real_reference <= 1
+    assert score.noise_reference is None
 
 
 def test_scores_are_deterministic(evaluator: Evaluator, synthetic: ImageData) -> None:

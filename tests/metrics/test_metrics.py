@@ -18,7 +18,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 from gan_bench.core.errors import InputError
 from gan_bench.data.base import ImageData
 from gan_bench.metrics import neighbours
-from gan_bench.metrics.base import ImageMetric, TrainingImages, metrics, resolve_metrics
+from gan_bench.metrics.base import ImageMetric, LabelMetric, TrainingImages, metrics, resolve_metrics
 from gan_bench.metrics.copies import duplicate_share
 from gan_bench.metrics.evaluator import Evaluator
 from gan_bench.metrics.extractors.base import ExtractorContext, Features
@@ -28,7 +28,8 @@ from gan_bench.metrics.fidelity import SEED
 from gan_bench.metrics.kid import SUBSETS, subset_size
 
 IMAGE_NAMES = [name for name in metrics if isinstance(metrics.get(name), ImageMetric)]
-NAMES = [name for name in metrics if name not in IMAGE_NAMES]
+LABEL_NAMES = [name for name in metrics if isinstance(metrics.get(name), LabelMetric)]
+NAMES = [name for name in metrics if name not in (*IMAGE_NAMES, *LABEL_NAMES)]
 
 
 def features(n: int, seed: int = 0, dim: int = 16, classes: int = 5) -> Features:
@@ -49,6 +50,7 @@ def fid(real: Tensor, fake: Tensor) -> float:
 def test_built_in_metrics_are_registered() -> None:
     assert {"dc", "fid", "is", "kid", "modes", "prc"} <= set(NAMES)
     assert {"copies", "feature-copies"} <= set(IMAGE_NAMES)
+    assert {"class-accuracy", "class-fid"} <= set(LABEL_NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,6 +61,38 @@ def test_metric_contract(name: str) -> None:
     assert set(values) == {column.name for column in metric.columns}
     assert all(isinstance(value, float) and math.isfinite(value) for value in values.values())
     assert dict(values) == dict(metric.bind(features(80))(fake)), "not deterministic"
+
+
+@pytest.mark.parametrize("name", LABEL_NAMES)
+def test_label_metric_contract(name: str) -> None:
+    metric = metrics.get(name)
+    assert isinstance(metric, LabelMetric)
+    assert metric.needs_classes
+    real, fake, labels = features(200), features(150, 1), torch.arange(200) % 5
+    values = metric.bind_labels(real, labels)(fake, labels[:150])
+    assert set(values) == {column.name for column in metric.columns}
+    assert all(isinstance(value, float) and math.isfinite(value) for value in values.values())
+    assert dict(values) == dict(metric.bind_labels(real, labels)(fake, labels[:150])), "not deterministic"
+
+
+def test_class_accuracy_is_the_share_of_images_of_the_asked_class() -> None:
+    logits = torch.eye(4)[[0, 1, 2, 3, 3, 3, 1, 0]]
+    fake, asked = Features(torch.zeros(8, 2), logits), torch.tensor([0, 1, 2, 3, 3, 0, 0, 0])
+    metric = metrics.get("class-accuracy")
+    assert metric.bind_labels(fake, asked)(fake, asked) == {"class_accuracy": 6 / 8}
+
+
+def test_class_fid_is_the_mean_over_the_classes() -> None:
+    real, fake, labels = features(120), features(90, 1), torch.arange(120) % 3
+    expected = [fid(real.features[labels == label], fake.features[labels[:90] == label]) for label in range(3)]
+    found = metrics.get("class-fid").bind_labels(real, labels)(fake, labels[:90])
+    assert found["class_fid"] == pytest.approx(sum(expected) / 3, rel=1e-12)
+
+
+def test_class_fid_names_a_class_with_too_few_images() -> None:
+    labels = torch.tensor([0] * 40 + [1] * 10)
+    with pytest.raises(InputError, match=r"at least 17 images of each class.* 10 real ones of class 1"):
+        metrics.get("class-fid").bind_labels(features(50), labels)
 
 
 def images_with_features(n: int, seed: int) -> tuple[Tensor, Features]:

@@ -55,3 +55,13 @@ def test_missing_draws_ignore_hashes_and_versions(evaluator: Evaluator, syntheti
     existing = evaluator.score(synthetic.train[:256], epoch=1, step=7)
     older = existing[0].protocol.model_copy(update={"torch_fidelity_version": "0", "extractor_sha256": "1" * 64})
     assert evaluator.missing_draws([s.model_copy(update={"protocol": older}) for s in existing], 7) == ()
+
+
+def test_metrics_of_labels_are_requested_of_conditional_models(evaluator: Evaluator, synthetic: ImageData) -> None:
+    images, labels = synthetic.train[:256], synthetic.train_labels[:256]
+    without = evaluator.score(images, epoch=1, step=7)
+    assert evaluator.missing_draws(without, 7) == ()
+    assert evaluator.missing_draws(without, 7, conditional=True) == (0,)
+    assert (
+        evaluator.missing_draws(evaluator.score(images, epoch=1, step=7, labels=labels), 7, conditional=True) == ()
+    )

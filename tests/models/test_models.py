@@ -16,7 +16,14 @@ from gan_bench.models.dropout import Dropout
 
 def built(name: str, channels: int = 1, size: int | None = None) -> Model:
     model = models.get(name)
-    return model(ImageShape(channels, size or model.image_sizes[0]), model.recipe_type(width=0.125, z_dim=10))
+    shape = ImageShape(channels, size or model.image_sizes[0])
+    return model(shape, model.recipe_type(width=0.125, z_dim=10), N_CLASSES if model.conditional else 0)
+
+
+def given_labels(model: Model, count: int) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+    """What G and D take besides their first input."""
+    labels = (torch.arange(count) % N_CLASSES,) if model.conditional else ()
+    return labels, labels if model.class_weight is None else ()
 
 
 def set_masks(d: nn.Module, batch: int) -> None:
@@ -25,6 +32,7 @@ def set_masks(d: nn.Module, batch: int) -> None:
             layer.mask = torch.ones(batch, *layer.features)
 
 
+N_CLASSES = 3
 CASES = [(name, size, channels) for name in models for size in models.get(name).image_sizes for channels in (1, 3)]
 
 
@@ -34,15 +42,29 @@ def test_shapes_range_and_finite_gradients(name, size, channels):
     model = built(name, channels, size)
     g, d = model.generator(), model.discriminator()
     set_masks(d, 4)
-    images = g(torch.randn(4, 10))
+    g_labels, d_labels = given_labels(model, 4)
+    images = g(torch.randn(4, 10), *g_labels)
     assert images.shape == (4, channels, size, size)
     assert images.abs().max() <= 1
-    logits = d(images)
-    assert logits.shape == (4,)
+    logits = d(images, *d_labels)
+    assert logits.shape == ((4,) if model.class_weight is None else (4, 1 + N_CLASSES))
     logits.sum().backward()
     for parameter in (*g.parameters(), *d.parameters()):
         assert torch.isfinite(parameter.grad).all()
         assert parameter.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", [name for name in models if models.get(name).conditional])
+def test_conditional_networks_use_their_labels(name):
+    torch.manual_seed(0)
+    model = built(name)
+    g, d = model.generator(), model.discriminator()
+    set_masks(d, 4)
+    noise, first, second = torch.randn(4, 10), torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
+    images = g(noise, first)
+    assert not torch.allclose(images, g(noise, second))
+    if model.class_weight is None:
+        assert not torch.allclose(d(images, first), d(images, second))
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -53,7 +75,8 @@ def test_second_gradients_are_finite(name):
     d, size = model.discriminator(), model.image_sizes[0]
     set_masks(d, 4)
     images = torch.rand(4, 1, size, size, requires_grad=True)
-    (gradients,) = torch.autograd.grad(d(images).sum(), images, create_graph=True)
+    outputs = d(images, *given_labels(model, 4)[1])
+    (gradients,) = torch.autograd.grad(outputs.sum(), images, create_graph=True)
     (gradients.flatten(1).norm(dim=1) - 1).square().sum().backward()
     found = [parameter.grad for parameter in d.parameters() if parameter.grad is not None]
     assert all(gradient.isfinite().all() for gradient in found)
@@ -67,7 +90,8 @@ def test_forward_draws_no_random_numbers(name):
     g, d = model.generator(), model.discriminator()
     set_masks(d, 2)
     before = torch.get_rng_state()
-    d(g(torch.zeros(2, 10)))
+    g_labels, d_labels = given_labels(model, 2)
+    d(g(torch.zeros(2, 10), *g_labels), *d_labels)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -94,7 +118,7 @@ def test_recipe_has_every_value(name):
 def test_width_scales_the_number_of_parameters(name):
     def count(width: float) -> int:
         model = models.get(name)
-        nets = model(ImageShape(1, model.image_sizes[0]), model.recipe_type(width=width))
+        nets = model(ImageShape(1, model.image_sizes[0]), model.recipe_type(width=width), N_CLASSES)
         return sum(p.numel() for net in (nets.generator(), nets.discriminator()) for p in net.parameters())
 
     assert count(0.25) < count(0.5) < count(1.0)

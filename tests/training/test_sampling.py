@@ -8,6 +8,7 @@ import torch
 from helpers.training_cases import CPU, random_batch, small_spec
 from torch import nn
 
+from gan_bench.core.errors import InputError
 from gan_bench.core.records import Checkpoint
 from gan_bench.models.base import build_model
 from gan_bench.training import precision, sampling
@@ -97,7 +98,8 @@ def test_samples_of_a_checkpoint_are_bit_identical_to_the_trainers(model_name, l
     trainer = trained(model_name, (0, 3))
     expected = trainer.sampler(lane, batch_norm).sample(20, "evaluation")
     for checkpoint in (trainer.generator_state(lane), trainer.state(lane)):
-        sampler = load_sampler(trainer.specs[lane], checkpoint, CPU, batch_norm)
+        labels = trainer.data.labels
+        sampler = load_sampler(trainer.specs[lane], checkpoint, CPU, batch_norm, labels=labels)
         assert torch.equal(sampler.sample(20, "evaluation"), expected)
 
 
@@ -193,6 +195,46 @@ def test_samples_are_computed_without_tf32():
 
 def test_draws_of_an_evaluation_have_streams_of_their_own():
     assert [evaluation_stream(draw) for draw in range(3)] == ["evaluation", "evaluation-1", "evaluation-2"]
+
+
+def test_labels_of_samples_have_the_shares_of_the_training_images():
+    trainer = trained("cgan")
+    trainer.data = random_batch(28)
+    trainer.data.labels[:48] = 4
+    sampler = trainer.sampler(0)
+    labels = sampler.draw_labels(2000, "evaluation")
+    assert abs((labels == 4).float().mean() - (trainer.data.labels == 4).float().mean()) < 0.05
+    assert set(labels.tolist()) == set(trainer.data.labels.tolist())
+    assert torch.equal(sampler.draw_labels(3, "evaluation"), labels[:3]), "whatever the count"
+    assert not torch.equal(sampler.draw_labels(2000, "evaluation-1"), labels)
+    assert trained("vanilla").sampler(0).draw_labels(3, "evaluation") is None
+
+
+def test_samples_have_the_classes_that_were_asked_for():
+    trainer = trained("cdcgan28")
+    sampler = trainer.sampler(0)
+    drawn = sampler.draw_labels(20, "grid")
+    assert torch.equal(sampler.sample(20, "grid"), sampler.sample(20, "grid", classes=drawn))
+    net = plain_generator(trainer).eval()
+    with torch.no_grad():
+        images = net(noise(trainer, 20, "grid"), torch.full((20,), 7))
+    assert_same_images(sampler.sample(20, "grid", classes=torch.full((20,), 7)), images)
+
+
+def test_a_grid_has_a_row_for_each_class():
+    trainer = trained("cgan")
+    grid = trainer.sampler(0).sample_grid()
+    assert len(grid) == 10 * sampling.GRID_SIDE
+    classes = torch.arange(10).repeat_interleave(sampling.GRID_SIDE)
+    assert torch.equal(grid, trainer.sampler(0).sample(80, "grid", classes=classes))
+    assert len(trained("vanilla").sampler(0).sample_grid()) == sampling.GRID_SIDE**2
+
+
+@pytest.mark.parametrize(("model", "label"), [("vanilla", 0), ("cgan", -1), ("cgan", 10)])
+def test_a_class_that_the_model_lacks_is_named(model, label):
+    trainer = trained(model)
+    with pytest.raises(InputError, match=f"--class {label}"):
+        sample_grid(trainer.specs[0], trainer.generator_state(0), 9, seed=4, label=label)
 
 
 def test_sample_grid_is_drawn_from_a_checkpoint():

@@ -33,7 +33,7 @@ OBJECTIVES: dict[str, dict] = {
     "real logits in G": {"loss": "test-relativistic"},
     "real logits in G, two updates of D": {"loss": "test-relativistic", "settings": {"d_steps": 2}},
 }
-MODELS = ("vanilla", "dcgan28", "dcgan32", "test-spectral", "test-layer-norm")
+MODELS = ("vanilla", "dcgan28", "dcgan32", "cgan", "cdcgan28", "acgan28", "test-spectral", "test-layer-norm")
 STEPS = 7
 pytestmark = pytest.mark.usefixtures("plugins")
 
@@ -63,13 +63,13 @@ def trained(specs: list[TrainingSpec], **options: object) -> tuple[Trainer, list
 @pytest.mark.parametrize("model", MODELS)
 def test_steps_equal_the_textbook_loop(model, objective):
     spec = case(model, objective, lr_g=3e-4, lr_d=1e-4)
-    images = random_batch(spec.image_size).images
+    data = random_batch(spec.image_size)
     first = Trainer([spec], random_batch(spec.image_size), CPU, F64)
     start = {
         net: {name: value[0].clone() for name, value in {**state.params, **state.buffers}.items()}
         for net, state in (("g", first.g), ("d", first.d))
     }
-    expected, losses = textbook(spec, images, start, STEPS)
+    expected, losses = textbook(spec, data.images, start, STEPS, data.labels)
     trainer, epochs = trained([spec])
     for name, value in tensors(trainer, 0).items():
         wanted = expected[name[0]][name[2:]].to(F64)

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 from helpers.oracle import textbook
-from helpers.training_cases import CPU, random_batch, random_images, small_spec
+from helpers.training_cases import CPU, random_batch, small_spec
 
 from gan_bench.core.errors import InputError
-from gan_bench.data.batch import Batch
 from gan_bench.training.trainer import Trainer
 
 F64 = torch.float64
@@ -36,13 +35,13 @@ def trained(specs, data, dtype=F64) -> Trainer:
 def test_equals_the_textbook_loop(model_name):
     """Twenty steps of every registered model equal those with torch.optim to 1e-10 in float64."""
     spec = small_spec(model_name, lr_g=3e-4, lr_d=1e-4)
-    images = random_images(spec.image_size)
-    trainer = Trainer([spec], Batch(images), CPU, F64)
+    data = random_batch(spec.image_size)
+    trainer = Trainer([spec], data, CPU, F64)
     start = {
         net: {name: value[0].clone() for name, value in {**state.params, **state.buffers}.items()}
         for net, state in (("g", trainer.g), ("d", trainer.d))
     }
-    expected, losses = textbook(spec, images, start, 20)
+    expected, losses = textbook(spec, data.images, start, 20, data.labels)
     epochs = []
     while not trainer.finished:
         epochs += trainer.train_epoch()
