@@ -124,5 +124,4 @@ def _matrix(given: Mapping[str, Any]) -> Matrix:
     if not given["models"]:
         raise InputError("no models: type --models and a comma list, such as --models vanilla,dcgan")
     values = shared.field_values(MatrixFields, given)
-    values["image_size"] = int(given["image_size"]) if given["image_size"] else None
     return Matrix(**{**values, "settings": parse_settings(given["settings"])})

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @shared.json_option
 def show(
     model: str,
-    image_size: str | None,
+    image_size: int | None,
     channels: str,
     batch_size: int | None,
     settings: tuple[str, ...],
@@ -61,8 +61,8 @@ def show(
     load_plugins(plugins)
     matrix = Matrix(
         models=(model,),
-        dataset="synthetic" if channels == "1" else "synthetic-rgb",
-        image_size=int(image_size) if image_size else None,
+        dataset="synthetic" if channels == "1" else "synthetic-rgb",  # of ten classes
+        image_size=image_size,
         settings=parse_settings(settings),
         batch_size=batch_size,
     )
@@ -104,13 +104,14 @@ def layer_rows(spec: TrainingSpec) -> dict[str, list[dict[str, Any]]]:
         g, d = model.generator(), model.discriminator()
         noise = torch.empty(2, model.recipe.z_dim)
         images = torch.empty(2, spec.channels, spec.image_size, spec.image_size)
+        labels = (torch.zeros(2, dtype=torch.int64),) if model.conditional else ()
     return {
-        f"Generator, {_count(g):,} parameters": _layers(g, noise),
-        f"Discriminator, {_count(d):,} parameters": _layers(d, images),
+        f"Generator, {_count(g):,} parameters": _layers(g, noise, *labels),
+        f"Discriminator, {_count(d):,} parameters": _layers(d, images, *labels[: model.class_weight is None]),
     }
 
 
-def _layers(net: nn.Module, inputs: Any) -> list[dict[str, Any]]:
+def _layers(net: nn.Module, *inputs: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
 
     def add_row(layer: nn.Module, _: Any, output: Any) -> None:
@@ -126,20 +127,20 @@ def _layers(net: nn.Module, inputs: Any) -> list[dict[str, Any]]:
         )
 
     handles = [layer.register_forward_hook(add_row) for layer in net.modules() if not list(layer.children())]
-    net.eval()(inputs)
+    net.eval()(*inputs)
     for handle in handles:
         handle.remove()
     return rows
 
 
 def parameter_counts(model: type[Model], recipe: Recipe, size: int) -> tuple[int, int]:
-    """Return the numbers of parameters of the generator and the discriminator, for grey images."""
+    """Return the numbers of parameters of both networks, for grey images and, if conditional, ten classes."""
     import torch
 
     from gan_bench.models.base import ImageShape
 
     with torch.device("meta"):
-        built = model(ImageShape(1, size), recipe)
+        built = model(ImageShape(1, size), recipe, 10 if model.conditional else 0)
         return _count(built.generator()), _count(built.discriminator())
 
 

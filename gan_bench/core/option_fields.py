@@ -130,7 +130,10 @@ class MatrixFields(Fields):
         str,
         Flag("A name, or NAME=PATH: a folder, zip, .npz, .npy or .parquet of images; auto: mnist, else digits."),
     ] = "auto"
-    image_size: Annotated[Literal[28, 32, 64] | None, Flag("Only for models of several sizes.")] = None
+    image_size: Annotated[
+        Annotated[int, Interval(ge=1, le=1024)] | None,
+        Flag("Height and width in pixels, for models of several sizes.", "N"),
+    ] = None
     seeds: Annotated[
         Annotated[tuple[Seed, ...], Len(0, MAX_RUNS)] | None,
         Flag("Such as 0-2 or 0,7.", "LIST", parse=parse_seeds),

@@ -162,5 +162,7 @@ def test_unknown_name_suggests_the_closest():
 
 
 def test_alias_without_the_size_names_the_available_ones():
-    with pytest.raises(InputError, match="'dcgan' is not available at --image-size 48: choose 28, 32, 64"):
-        resolve_model("dcgan", 48)
+    with pytest.raises(
+        InputError, match="'dcgan' is not available at --image-size 50: choose 28, 32, 48, 64, 128"
+    ):
+        resolve_model("dcgan", 50)

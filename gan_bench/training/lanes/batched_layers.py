@@ -24,12 +24,22 @@ from torch.nn import functional as F
 
 from gan_bench.models.conditional import CONTAINERS, ClassEmbedding
 from gan_bench.models.dropout import Dropout
+from gan_bench.models.infogan28 import SigmoidImages
 from gan_bench.training.cpu_kernels import CPUKernels, active, channels_last, each_lane, linear
 
 ConvAlgorithm: TypeAlias = Literal["per_lane", "grouped", "im2col"]
 CONV_ALGORITHMS: tuple[ConvAlgorithm, ...] = ("per_lane", "grouped", "im2col")
 
-ELEMENTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Identity, Dropout, ClassEmbedding)
+ELEMENTWISE = (
+    nn.LeakyReLU,
+    nn.ReLU,
+    nn.Tanh,
+    nn.Sigmoid,
+    nn.Identity,
+    Dropout,
+    ClassEmbedding,
+    SigmoidImages,
+)
 """Layers that are independent of axes: they work on lanes unchanged."""
 
 
