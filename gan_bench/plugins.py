@@ -8,9 +8,10 @@ from gan_bench.core.frozen import Frozen
 from gan_bench.core.training_spec import Recipe
 from gan_bench.data.base import Dataset, ImageData, datasets
 from gan_bench.losses.base import Loss, losses
-from gan_bench.metrics.base import Column, Metric, MetricFunction, metrics
+from gan_bench.metrics.base import Column, LabelFunction, LabelMetric, Metric, MetricFunction, metrics
 from gan_bench.metrics.extractors.base import Extractor, ExtractorContext, ExtractorSource, Features, extractors
 from gan_bench.models.base import ImageShape, Model, models
+from gan_bench.models.conditional import ClassEmbedding, LabelledInput, Projection
 from gan_bench.models.dropout import Dropout
 from gan_bench.penalties.base import Discriminator, Penalty, Rng, input_gradients, penalties
 from gan_bench.report.plots.base import plot, plots
@@ -18,6 +19,7 @@ from gan_bench.report.report_data import ReportData
 from gan_bench.runner.executors.base import Executor, executors
 
 __all__ = [
+    "ClassEmbedding",
     "Column",
     "Dataset",
     "Discriminator",
@@ -31,6 +33,9 @@ __all__ = [
     "ImageData",
     "ImageShape",
     "InputError",
+    "LabelFunction",
+    "LabelMetric",
+    "LabelledInput",
     "Loss",
     "Metric",
     "MetricFunction",
@@ -38,6 +43,7 @@ __all__ = [
     "Notice",
     "OnEvent",
     "Penalty",
+    "Projection",
     "Recipe",
     "ReportData",
     "Rng",

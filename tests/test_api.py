@@ -147,7 +147,7 @@ def test_all_stands_for_every_model_of_the_image_size(trial: Make) -> None:
         return [spec.model for spec in gb.plan(matrix.matrix, matrix.options).specs]
 
     assert planned() == ["vanilla", *(name for name in models.names() if name != "vanilla")]
-    assert planned(image_size=64) == ["vanilla", "dcgan64"]
+    assert planned(image_size=64) == ["vanilla", "cgan", "dcgan64"]
 
 
 def test_a_plan_writes_nothing(trial: Make) -> None:

@@ -147,7 +147,9 @@ class MatrixFields(Fields):
     steps: Annotated[Count | None, Flag("Length in updates of G.", "N")] = None
     batch_size: Annotated[Count | None, Flag("Images per batch.", "N")] = None
     precision: Annotated[Literal["auto", "fp32", "tf32", "bf16"], Flag("auto: tf32 on a GPU, else fp32.")] = "auto"
-    metrics: Annotated[Names, NamesFlag("fid,is,kid,prc,dc,modes,copies,feature-copies; all by default.")] = None
+    metrics: Annotated[
+        Names, NamesFlag("fid,is,kid,prc,dc,modes,copies,feature-copies,class-accuracy by default; or class-fid.")
+    ] = None
     extractors: Annotated[Names, NamesFlag("mnist-cnn,inception; auto, the default: the data set's own.")] = None
     eval_samples: Annotated[Samples | None, Flag("Generated images per draw.", "N")] = None
     eval_draws: Annotated[Draws | None, Flag("Independent sample sets per generator; 1 by default.", "K")] = None

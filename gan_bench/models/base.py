@@ -98,16 +98,24 @@ def resolve_model(name: str, image_size: int | None) -> tuple[str, type[Model], 
     size = image_size or (DEFAULT_IMAGE_SIZE if DEFAULT_IMAGE_SIZE in model.image_sizes else model.image_sizes[0])
     if size not in model.image_sizes:
         others = [own for own in models if size in models.get(own).image_sizes]
+        sizes = " or ".join(", ".join(map(str, model.image_sizes)).rsplit(", ", 1))
+        fix = f", or choose one of {', '.join(others)}" if others else ""
         raise InputError(
-            f"model {chosen!r} generates images of {' or '.join(map(str, model.image_sizes))} pixels, not {size}: "
-            f"omit --image-size, or choose one of {', '.join(others)}"
+            f"model {chosen!r} generates images of {sizes} pixels, not {size}: omit --image-size{fix}"
         )
     return chosen, model, size
 
 
-def models_of_size(image_size: int | None) -> list[str]:
-    """Return the models that generate images of a size, or all of them; raise InputError where there is none."""
-    found = [name for name in models if image_size is None or image_size in models.get(name).image_sizes]
+def models_of_size(image_size: int | None, *, labels: bool = True) -> list[str]:
+    """Return the models that generate images of a size, or all of them; conditional ones only with `labels`.
+
+    Raises InputError where there is none.
+    """
+    found = [
+        name
+        for name, model in models.items()
+        if (image_size is None or image_size in model.image_sizes) and (labels or not model.conditional)
+    ]
     if not found:
         raise InputError(f"--image-size {image_size}: no model generates such images; type another size")
     return found

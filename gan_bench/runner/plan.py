@@ -118,10 +118,9 @@ def _resolved(matrix: Matrix, context: RunContext, on_event: OnEvent) -> Matrix:
     from gan_bench.models.base import models_of_size
     from gan_bench.runner.catalogue import Registries
 
-    if ALL_MODELS in matrix.models:
-        others = [name for name in matrix.models if name != ALL_MODELS]
-        chosen_models = tuple(dict.fromkeys([*others, *models_of_size(matrix.image_size)]))
-        matrix = matrix.model_copy(update={"models": chosen_models})
+    asked = matrix.models
+    if ALL_MODELS in asked:
+        matrix = _with_all_models(matrix, models_of_size(matrix.image_size))
     metrics = resolve_metrics(matrix.metrics) if matrix.metrics else None
     precision = _precision(matrix.precision, context.device)
     if matrix.dataset == "auto" or context.options.image_sources:
@@ -133,10 +132,19 @@ def _resolved(matrix: Matrix, context: RunContext, on_event: OnEvent) -> Matrix:
     named = parse_source(matrix.dataset)
     dataset = named.name if named else matrix.dataset
     chosen = data.resolve_dataset(dataset, context.data_root, offline=options.offline, on_event=on_event)
+    if ALL_MODELS in asked:  # of the data set that was found
+        fitting = models_of_size(matrix.image_size, labels=data.datasets.get(chosen).n_classes > 0)
+        matrix = _with_all_models(matrix.model_copy(update={"models": asked}), fitting)
     scorers = (default_extractor(chosen) if name == "auto" else name for name in matrix.extractors or ("auto",))
     extractors = tuple(dict.fromkeys(scorers))
     update = {"dataset": chosen, "precision": precision, "extractors": extractors, "metrics": metrics}
     return matrix.model_copy(update=update)
+
+
+def _with_all_models(matrix: Matrix, fitting: Sequence[str]) -> Matrix:
+    """Return the matrix with the models that `all` stands for, after those that are named."""
+    named = [name for name in matrix.models if name != ALL_MODELS]
+    return matrix.model_copy(update={"models": tuple(dict.fromkeys([*named, *fitting]))})
 
 
 def _precision(asked: str, device: torch.device) -> Precision:

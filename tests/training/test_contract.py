@@ -94,6 +94,36 @@ def try_model(g: Build = generator, d: Build = discriminator) -> None:
     check_networks(spec())
 
 
+@pytest.mark.parametrize("net", ["G", "D"])
+def test_a_conditional_network_that_ignores_its_labels_is_named(net: str) -> None:
+    class Ignoring(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, inputs: Tensor, labels: Tensor) -> Any:
+            return self.inner(inputs)
+
+    class Using(Ignoring):
+        def forward(self, inputs: Tensor, labels: Tensor) -> Any:
+            return self.inner(inputs * (1 + labels.view(-1, *[1] * (inputs.dim() - 1))))
+
+    class Tried(Model):
+        title = paper = "none"
+        image_sizes = (28,)
+        conditional = True
+
+        def generator(self) -> nn.Module:
+            return (Ignoring if net == "G" else Using)(generator())
+
+        def discriminator(self) -> nn.Module:
+            return (Ignoring if net == "D" else Using)(discriminator())
+
+    models.register("tried")(Tried)
+    with pytest.raises(InputError, match=f"{net} ignores its labels.*second input"):
+        check_networks(spec(n_classes=10))
+
+
 OWN = torch.Generator()
 
 
