@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_bench.core import signals
-from gan_bench.core.errors import GanBenchError, InputError
+from gan_bench.core.errors import GanBenchError, InputError, ReadError
 from gan_bench.core.evaluation_spec import EvaluationSpec
 from gan_bench.core.events import Notice, OnEvent, ignore_events
 from gan_bench.core.failures import failure_reason
@@ -23,6 +23,7 @@ from gan_bench.core.private_folder import provide_home
 from gan_bench.core.records import LeftOut, RunRecord, StoredRun
 from gan_bench.core.training_spec import TrainingSpec
 from gan_bench.runner.plan import Plan, make_context, plan
+from gan_bench.store.plan_files import KEPT, PlanFile, read_plans, write_plan
 from gan_bench.store.replacement import Replacement
 from gan_bench.store.store import Store
 
@@ -48,6 +49,7 @@ def execute(planned: Plan, on_event: OnEvent = ignore_events) -> list[RunRecord]
     # imported here to keep the import of this module cheap: these load torch
     import torch
 
+    from gan_bench.devices.allocation import allocated_threads
     from gan_bench.runner import evaluate as evaluation
     from gan_bench.runner.executors.base import executors
     from gan_bench.runner.lane_autotune import choose_lanes
@@ -55,8 +57,7 @@ def execute(planned: Plan, on_event: OnEvent = ignore_events) -> list[RunRecord]
     from gan_bench.runner.scheduler import Scheduler
 
     context, options = planned.context, planned.options
-    results = store = Store.open(options.out, create=True, on_event=on_event)
-    results.expect(planned.to_train)
+    results = store = keep_plan(planned, on_event)
     replacement: Replacement | None = None
     if options.fresh and planned.to_train:
         replacement = Replacement(options.out, planned.specs, on_event)
@@ -64,7 +65,7 @@ def execute(planned: Plan, on_event: OnEvent = ignore_events) -> list[RunRecord]
         context = replace(context, options=options.model_copy(update={"out": replacement.folder}))
         on_event = replacement.listener(on_event)
     jobs = min(options.jobs, max(1, len(planned.groups) + len(planned.to_evaluate)))
-    threads = max(1, torch.get_num_threads() // jobs)
+    threads = max(1, min(torch.get_num_threads(), allocated_threads()) // jobs)
     with signals.handle_signals():
         _prepare_references([*planned.to_train, *planned.to_evaluate], context, on_event)
         lanes = options.lanes or _with_threads(
@@ -90,6 +91,95 @@ def execute(planned: Plan, on_event: OnEvent = ignore_events) -> list[RunRecord]
         replacement.end()
         outcomes = [record or results.outcome(spec) for record, spec in zip(outcomes, planned.specs, strict=True)]
     return [record for record in outcomes if record]
+
+
+def keep_plan(planned: Plan, on_event: OnEvent = ignore_events) -> Store:
+    """Write what is to be trained into the results folder, so that workers may join; return its store.
+
+    Nothing is trained. With `--fresh` no worker may join.
+    """
+    options, context = planned.options, planned.context
+    store = Store.open(options.out, create=True, on_event=on_event)
+    store.expect(planned.to_train)
+    if planned.to_train and not options.fresh:
+        kept = PlanFile(
+            run_ids=tuple(spec.run_id for spec in planned.specs),
+            evaluation=context.evaluation,
+            options=options.model_dump(mode="json", include=set(KEPT)),
+            dataset_requested=context.dataset_requested,
+            plugins=tuple(path.name for path in options.plugins),
+        )
+        write_plan(options.out, kept)
+    return store
+
+
+def work(options: Options, on_event: OnEvent = ignore_events) -> list[RunRecord]:
+    """Train and evaluate what is left of all plans of `options.out`, beside other workers; return their records.
+
+    Devices, data, threads and lanes are this machine's, and so are `options`, except those that plans keep.
+    Returns when nothing is left: runs that other workers hold are waited for, and taken over if those die.
+    Raises InputError for a folder without plans, for plugins and images that are missing here, and for plans that
+    can't be read.
+    """
+    plans = stored_plans(options.out)
+    records: dict[str, RunRecord] = {}
+    while True:
+        found = [_planned(each, options, on_event) for each in plans]
+        left = [each for each in found if each.to_train or each.to_evaluate]
+        for each in found:
+            outcomes = map(Store.open(options.out, create=False, on_event=on_event).outcome, each.finished)
+            records |= {record.run_id: record for record in outcomes if record}
+        if not left:
+            return list(records.values())
+        for each in left:
+            records |= {record.run_id: record for record in execute(each, on_event)}
+        # plans that arrived meanwhile; what failed is not tried for ever
+        plans = [each for each in stored_plans(options.out) if each not in plans]
+
+
+def stored_plans(folder: Path) -> Sequence[PlanFile]:
+    """Return the plans of a results folder; raise InputError where there is none or one can't be read."""
+    Store.open(folder, create=False)
+    try:
+        plans = read_plans(folder)
+    except ReadError as error:
+        raise InputError(f"{error}; remove that file, and plan its runs again") from error
+    if not plans:
+        raise InputError(
+            f"results folder {folder}: it has no plan; gan-bench run --detach --out {folder} makes one"
+        )
+    return plans
+
+
+def _planned(plan_file: PlanFile, options: Options, on_event: OnEvent) -> Plan:
+    """Return what is missing of a plan's runs, on this machine."""
+    from gan_bench.core.registry import load_plugins
+    from gan_bench.data.base import datasets
+    from gan_bench.devices import select
+    from gan_bench.models.base import models
+    from gan_bench.runner.plan import plan_runs
+
+    load_plugins(options.plugins)
+    options = Options(**{**dict(options), **plan_file.options})
+    store = Store.open(options.out, create=False, on_event=on_event)
+    specs = []
+    for run_id in plan_file.run_ids:
+        try:
+            specs.append(store.spec(run_id))
+        except ReadError as error:
+            on_event(Notice(f"{error}; the run is left out: plan it again"))
+    options = _with_images(options, specs, on_event)
+    for spec in specs:
+        if spec.dataset_sha256 and spec.dataset not in datasets:
+            raise InputError(f"{spec.run_id} uses images {spec.dataset!r}: give --dataset {spec.dataset}=PATH")
+        if spec.model not in models or spec.dataset not in datasets:
+            given = " ".join(f"--plugin {name}" for name in plan_file.plugins) or "--plugin FILE"
+            what = f"model {spec.model!r}" if spec.model not in models else f"data set {spec.dataset!r}"
+            raise InputError(
+                f"{spec.run_id}: {what} is not registered here: give {given}, with the path of the file"
+            )
+    context = make_context(options, select.find_device(options.device), plan_file.dataset_requested)
+    return plan_runs(specs, replace(context, evaluation=plan_file.evaluation), on_event)
 
 
 def evaluate(

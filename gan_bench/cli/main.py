@@ -27,6 +27,8 @@ NO_ARGS_IS_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """Raised by newer click where `gan-bench` is typed alone, to show its help."""
 COMMANDS = {
     "run": "Train, evaluate, time and store a matrix.",
+    "worker": "Train what is left of a planned matrix, beside other workers.",
+    "submit": "Print a script of workers for Slurm or Kubernetes.",
     "eval": "Evaluate finished runs under another protocol.",
     "report": "Write the tables, plots and page of a results folder.",
     "compare": "Compare two models, or two results folders.",

@@ -49,10 +49,13 @@ def run(**given: Any) -> None:
     gan-bench run --models vanilla,dcgan
     gan-bench run --models dcgan --image-size 64 --seeds 0-2 --lrs 1e-4,2e-4 --epochs 25
     """
+    from gan_bench.cli.ui.output import echo
     from gan_bench.cli.ui.plan_table import plan_summary, print_plan
     from gan_bench.cli.ui.progress_display import ProgressDisplay
 
     matrix, options = _matrix(given), shared.make_options(given)
+    if options.detach and options.fresh:
+        raise InputError("--detach --fresh: workers keep results that there are; type one of the two")
     dry_run, as_json, out = given["dry_run"], given["as_json"], options.out
     if dry_run:
         options = options.model_copy(update={"offline": True, "write_cache": False})  # a question changes nothing
@@ -70,13 +73,19 @@ def run(**given: Any) -> None:
         if not dry_run:
             for run in stored_runs(out, planned.finished):
                 display.show_earlier(run.record, primary_scores(run))
-            records = api.execute(planned, display)
-            runs = stored_runs(out, planned.specs)
+            if options.detach:
+                api.keep_plan(planned, display)
+            else:
+                records = api.execute(planned, display)
+                runs = stored_runs(out, planned.specs)
         if runs:
             display.note("writing the report")
             api.write_report(out)
     if dry_run:
         print_plan(planned, options, as_json)
+    elif options.detach:
+        if not as_json:
+            echo(f"Planned. Train it with gan-bench worker {out}, on any machine that shares the folder.")
     else:
         conclude(runs, records, out, as_json, list(display.protocols), all_runs=given["all_runs"])
 

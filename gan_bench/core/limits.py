@@ -21,6 +21,8 @@ MAX_ARRAYS_BYTES = 4 * GIB
 MAX_HEADER_BYTES = 16 * MIB
 """The JSON header of a safetensors file."""
 MAX_IMAGE_BYTES = 32 * MIB
+MAX_PLAN_BYTES = 2 * MIB
+"""One file of `plans/`: the ids of at most MAX_RUNS runs, and how they are evaluated."""
 MAX_MATRIX_BYTES = 256 * KIB
 """A TOML file with options."""
 MAX_PLUGIN_BYTES = 16 * MIB
@@ -51,6 +53,9 @@ MAX_SCORES = 50_000
 MAX_ARRAYS = 100_000
 MAX_ENTRIES = 500_000
 """Files and folders in one folder."""
+
+MAX_PLANS = 10_000
+"""Plans of one results folder."""
 
 # Requests
 MAX_RUNS = 10_000

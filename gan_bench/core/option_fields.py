@@ -95,6 +95,7 @@ class OptionFields(Fields):
     fresh: Annotated[bool, Flag("Train finished runs again; a result stays until its new one is finished.")] = (
         False
     )
+    detach: Annotated[bool, Flag("Plan the runs and return; gan-bench worker DIR trains them.")] = False
     fail_fast: Annotated[bool, Flag("Start nothing new after a run has failed.")] = False
     retry_failed: Annotated[bool, Flag("Retry runs that failed earlier.", off="--no-retry-failed")] = True
     retries: Annotated[int, Interval(ge=0, le=100), Flag("Immediate retries per failed run.", metavar="N")] = 0

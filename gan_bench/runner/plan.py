@@ -88,12 +88,23 @@ def plan(matrix: Matrix, options: Options, on_event: OnEvent = ignore_events) ->
     matrix = _resolved(matrix, context, on_event)
     context = replace(context, evaluation=matrix.evaluation())
     specs = tuple(matrix.expand(Registries()))
+    planned = plan_runs(specs, context, on_event)
+    check_plugins(planned.to_train, context, on_event)
+    profiled = _profiled(planned.groups, options, on_event)
+    return replace(
+        planned,
+        preset=preset,
+        preset_options=preset_options,
+        context=replace(context, profiled=profiled),
+    )
+
+
+def plan_runs(specs: Sequence[TrainingSpec], context: RunContext, on_event: OnEvent = ignore_events) -> Plan:
+    """Return what is missing of some runs; raise InputError for what would fail later."""
     _check(specs, context, on_event)
     finished, to_train, to_evaluate = _split(specs, context, on_event)
-    check_plugins(to_train, context, on_event)
-    groups = tuple(group_runs(to_train, options.lanes or 1))
-    context = replace(context, profiled=_profiled(groups, options, on_event))
-    return Plan(specs, finished, groups, to_evaluate, preset, context, preset_options)
+    groups = tuple(group_runs(to_train, context.options.lanes or 1))
+    return Plan(tuple(specs), finished, groups, to_evaluate, "", context)
 
 
 def make_context(options: Options, device: torch.device, dataset: str) -> RunContext:

@@ -132,6 +132,10 @@ class Reader:
             raise InputError(f"run {run_id} has no result yet: finish it with the command that started it")
         return run
 
+    def spec(self, run_id: str) -> TrainingSpec:
+        """Return the spec of a run, finished or not; raise ReadError where there is none that can be read."""
+        return RunFolder(self._runs, run_id).spec()
+
     def weights(self, spec: TrainingSpec, which: WhichCheckpoint = "last") -> Checkpoint | None:
         """Return a run's last or best checkpoint, or None."""
         return checkpoints.load(self._folder(spec), CHECKPOINT if which == "last" else BEST, self.on_event)

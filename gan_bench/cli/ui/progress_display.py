@@ -185,6 +185,8 @@ class ProgressDisplay:
         """Name every run, padded so that lines about different runs align."""
         from gan_bench.core.numbers import rate_text
 
+        if not specs:
+            return
         rates = {spec.run_id: rate_text(spec.lr_g, spec.lr_d) for spec in specs}
         label_width = max(len(_label(spec, specs)) for spec in specs)
         rate_width, seed_width = max(map(len, rates.values())), max(len(str(spec.seed)) for spec in specs)
