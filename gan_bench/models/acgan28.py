@@ -8,22 +8,23 @@ from pydantic import Field
 from torch import nn
 
 from gan_bench.models.base import models
-from gan_bench.models.cdcgan28 import CDCGAN28Recipe, ConditionalDCGAN28
+from gan_bench.models.cdcgan28 import CDCGAN28, CDCGAN28Recipe
 
 
 class ACGAN28Recipe(CDCGAN28Recipe):
-    """As `cdcgan28`, with the weight of the auxiliary classifier's cross-entropy."""
+    """That of `cdcgan28`, with the weight of the auxiliary classifier's cross-entropy."""
 
     class_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the cross-entropy of the classes in both losses."""
 
 
 @models.register("acgan28")
-class ACGAN28(ConditionalDCGAN28):
+class ACGAN28(CDCGAN28):
     """The generator of `cdcgan28`; D classifies images instead of getting their labels."""
 
     title = "AC-GAN (auxiliary classifier), 28x28"
     paper = "arXiv 1610.09585, nets of DCGAN at 28x28"
+    alias = None
     recipe_type = ACGAN28Recipe
     recipe: ACGAN28Recipe
 
@@ -34,4 +35,6 @@ class ACGAN28(ConditionalDCGAN28):
 
     def discriminator(self) -> nn.Module:
         """Return images [B, C, 28, 28] -> logits [B, 1 + n_classes]: real or fake, then the classes."""
-        return nn.Sequential(self.features(), nn.Linear(self.scaled(1024), 1 + self.n_classes))
+        units = self.scaled(1024)
+        dense = (nn.Linear(self.scaled(128) * 7 * 7, units), nn.LeakyReLU(0.2))
+        return nn.Sequential(*self.convolutions(), *dense, nn.Linear(units, 1 + self.n_classes))
