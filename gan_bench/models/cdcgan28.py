@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import nn
@@ -31,7 +31,7 @@ class CDCGAN28(DCGAN28):
 
     title = "Conditional DCGAN with a projection discriminator, 28x28"
     paper = "arXiv 1511.06434, conditional as in arXiv 1802.05637"
-    alias = "cdcgan"
+    alias: ClassVar[str | None] = "cdcgan"
     conditional = True
     recipe_type = CDCGAN28Recipe
     recipe: CDCGAN28Recipe

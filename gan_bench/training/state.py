@@ -86,7 +86,7 @@ def initial_state(
     parametrizations, so that spectral norm's vectors fit its weight. Parameters without `requires_grad` are not
     trained: they are among the buffers.
     """
-    masks = {f"{name}.mask" for name, _ in dropouts(module)}
+    masks = {f"{name}.mask" for name, layer in module.named_modules() if isinstance(layer, Dropout)}
     params = {name: value for name, value in module.named_parameters() if value.requires_grad}
     buffers = {
         name: value

@@ -128,7 +128,7 @@ def test_standing_statistics_are_cumulative_averages():
     trainer = trained("dcgan28")
     net = plain_generator(trainer).train()
     for layer in net.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.reset_running_stats()
             layer.momentum = None
     with torch.no_grad():
