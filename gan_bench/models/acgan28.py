@@ -36,5 +36,10 @@ class ACGAN28(CDCGAN28):
     def discriminator(self) -> nn.Module:
         """Return images [B, C, 28, 28] -> logits [B, 1 + n_classes]: real or fake, then the classes."""
         units = self.scaled(1024)
-        dense = (nn.Linear(self.scaled(128) * 7 * 7, units), nn.LeakyReLU(0.2))
-        return nn.Sequential(*self.convolutions(), *dense, nn.Linear(units, 1 + self.n_classes))
+        return nn.Sequential(
+            *self.convolutions(),
+            nn.Linear(self.scaled(128) * 7 * 7, units, bias=False),
+            nn.BatchNorm1d(units),
+            nn.LeakyReLU(0.2),
+            nn.Linear(units, 1 + self.n_classes),
+        )

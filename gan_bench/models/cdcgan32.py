@@ -8,9 +8,11 @@ from pydantic import Field
 from torch import nn
 
 from gan_bench.models.base import models
-from gan_bench.models.cdcgan28 import PROJECTION_STD
 from gan_bench.models.conditional import ClassEmbedding, LabelledInput, Projection
 from gan_bench.models.dcgan import DCGAN, DCGAN32Recipe
+
+PROJECTION_STD = 0.02
+"""Initial values of a projection's vectors: as small as the weights, so that the image decides at first."""
 
 
 class CDCGAN32Recipe(DCGAN32Recipe):

@@ -60,7 +60,7 @@ def test_conditional_networks_use_their_labels(name):
     model = built(name)
     g, d = model.generator(), model.discriminator()
     set_masks(d, 4)
-    noise, first, second = torch.randn(4, 10), torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
+    noise, first, second = torch.randn(4, 10), torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 0, 0])
     images = g(noise, first)
     assert not torch.allclose(images, g(noise, second))
     if model.class_weight is None:
