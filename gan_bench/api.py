@@ -94,14 +94,14 @@ def execute(planned: Plan, on_event: OnEvent = ignore_events) -> list[RunRecord]
 
 
 def keep_plan(planned: Plan, on_event: OnEvent = ignore_events) -> Store:
-    """Write what is to be trained into the results folder, so that workers may join; return its store.
+    """Write what is missing into the results folder, so that workers may join; return its store.
 
     Nothing is trained. With `--fresh` no worker may join.
     """
     options, context = planned.options, planned.context
     store = Store.open(options.out, create=True, on_event=on_event)
     store.expect(planned.to_train)
-    if planned.to_train and not options.fresh:
+    if (planned.to_train or planned.to_evaluate) and not options.fresh:
         kept = PlanFile(
             run_ids=tuple(spec.run_id for spec in planned.specs),
             evaluation=context.evaluation,

@@ -65,7 +65,9 @@ def _requeue() -> None:
     """Put this Slurm job back in the queue: its time is over, or a job of higher priority needs the node."""
     from gan_bench.cli.ui.output import print_error_line
 
-    job = os.environ.get("SLURM_JOB_ID")
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    # the number of one task of an array is that of the whole array
+    job = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
     if not job or not shutil.which("scontrol"):
         return
     try:

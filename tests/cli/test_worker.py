@@ -77,6 +77,15 @@ def test_equal_commands_have_one_plan_and_others_their_own(invoke: Invoke, tmp_p
     assert sorted(score["draw"] for score in scores) == [0, 1]
 
 
+def test_scores_that_are_missing_are_planned_too(invoke: Invoke, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert invoke(*MATRIX, "--out", out).exit_code == 0
+    planned(invoke, out, "--metrics", "kid")
+    assert invoke("worker", out, "--offline").exit_code == 0
+    for scores in (out / "runs").glob("*/scores.json"):
+        assert {score["metric"] for score in json.loads(scores.read_text())} == {"fid", "kid_mean", "kid_std"}
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -124,9 +133,10 @@ def test_usr1_stops_at_a_checkpoint_and_another_worker_goes_on(invoke: Invoke, t
     (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
     (tools / "scontrol").chmod(0o755)
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
-    settings = {**os.environ, "PATH": path, "SLURM_JOB_ID": "41", "OMP_NUM_THREADS": "1"}
+    settings = {**os.environ, "PATH": path, "SLURM_JOB_ID": "41", "SLURM_ARRAY_JOB_ID": "41"}
+    settings |= {"SLURM_ARRAY_TASK_ID": "2", "OMP_NUM_THREADS": "1"}
     assert stopped_within_training(out, signal.SIGUSR1, settings) == 143
-    assert (tmp_path / "asked").read_text().split() == ["requeue", "41"]
+    assert (tmp_path / "asked").read_text().split() == ["requeue", "41_2"]
     assert states(invoke, out) == ["pending", "pending"]
     assert from_step(out) == 0
     assert stopped_within_training(out, signal.SIGTERM, {**os.environ}) == 143

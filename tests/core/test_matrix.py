@@ -138,7 +138,7 @@ def test_a_matrix_returns_the_evaluation_it_asks_for() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("models", ()), ("seeds", (-1,)), ("lrs", ((0, 1e-4),)), ("image_size", 27), ("eval_draws", 0),
+        ("models", ()), ("seeds", (-1,)), ("lrs", ((0, 1e-4),)), ("image_size", 0), ("eval_draws", 0),
         ("eval_samples", 15), ("reference_split", "validation"), ("batch_norm", "none"), ("precision", "fp16"),
         ("models", "plain"),
     ],
