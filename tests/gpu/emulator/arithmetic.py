@@ -89,7 +89,8 @@ class Arithmetic(TorchDispatchMode):
         returned = func(*args, **kwargs or {})
         if name in READS_MEMORY + ALLOCATES:
             return returned
-        outputs = [each for each in tree_leaves(returned) if isinstance(each, Tensor)]
+        places = [i for i, each in enumerate(tree_leaves(returned)) if isinstance(each, Tensor)]
+        outputs = [tree_leaves(returned)[i] for i in places]
         if not outputs and returned is not None:  # a bool or a number
             return computed()
         inputs = storages(tensors)
@@ -105,10 +106,12 @@ class Arithmetic(TorchDispatchMode):
             if generator is not None and offset is not None:
                 position = offset + starts.get(generator._cdata, 0)
                 source = torch.Generator().manual_seed(hash((generator.initial_seed(), position)) % 2**62)
-            results = [each for each in tree_leaves(computed(source)) if isinstance(each, Tensor)]
+            results = tree_leaves(computed(source))
             for index, target in targets:
-                if results[index].numel():  # empty: batch statistics of BatchNorm in eval mode on a CPU
-                    target.copy_(results[index])
+                found = results[places[index]]
+                # a CPU leaves out what is not asked for: BatchNorm's statistics in eval mode, gradients of weights
+                if found is not None and found.numel():
+                    target.copy_(found)
 
         if capturing:
             self.tape.append(execute)
