@@ -11,6 +11,7 @@ from click.testing import Result
 from helpers.cli_words import Invoke
 from PIL import Image
 
+from gan_bench.data.base import datasets
 from gan_bench.report.sample_grids import PADDING, TILES
 
 CLASSES = 10
@@ -102,7 +103,11 @@ def test_sample_refuses_a_class_that_there_is_not(
     assert not file.exists()
 
 
-def test_a_data_set_without_labels_is_refused(invoke: Invoke, tmp_path: Path) -> None:
+def test_a_data_set_without_labels_is_refused(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets.names()  # discover built-ins first
+    monkeypatch.setattr(datasets, "_objects", dict(datasets._objects))  # the images are unknown to later tests
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(40):
